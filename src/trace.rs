@@ -1,0 +1,297 @@
+//! The values that flow between the stages, and [`Trace`], the record of one solved question.
+//!
+//! A trace is one JSON line; its field names are a contract with `report`, `pairs` and with
+//! users' own scripts: fields may be added, none is renamed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::problem::{Reference, Task};
+
+/// One sampled solution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// What the reasoner wrote.
+    pub text: String,
+    /// The final answer found in the text.
+    pub answer: Option<String>,
+    /// Tokens generated; 0 where a recording does not tell.
+    pub tokens: u32,
+    /// Why generation ended.
+    pub stop: Stop,
+    /// Mean log-probability per generated token under the reasoner, in nats.
+    pub logprob_mean: Option<f64>,
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The model ended its turn.
+    End,
+    /// A stop string appeared.
+    String,
+    /// The token limit was reached.
+    Length,
+    /// The text was recorded earlier and does not tell.
+    Recorded,
+}
+
+/// A candidate's Python program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Program(pub String);
+
+/// What running a program did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What it printed, cut at the output limit.
+    pub stdout: String,
+    /// What it computed: `solution()`'s result, a variable `ans` or `answer`, or the last line printed.
+    pub value: Option<String>,
+    /// Instructions executed, in wasmtime's fuel units.
+    pub fuel: u64,
+    /// Wall-clock time, in milliseconds.
+    pub ms: f64,
+}
+
+/// How a program ended. A program that fails is a value, never an `Err`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It ran to its end (or called `exit(0)`).
+    Finished,
+    /// It is not Python.
+    SyntaxError {
+        /// The interpreter's message.
+        error: String,
+    },
+    /// It raised an exception.
+    Raised {
+        /// Class and message, as the last line of a traceback shows them.
+        error: String,
+    },
+    /// It executed more instructions than allowed.
+    OutOfFuel {
+        /// Fuel units allowed.
+        limit: u64,
+        /// Fuel units used when it was stopped.
+        used: u64,
+    },
+    /// It asked for more memory than allowed.
+    OutOfMemory {
+        /// Bytes of linear memory allowed.
+        limit: u64,
+        /// Bytes it would have needed.
+        used: u64,
+    },
+    /// It printed more than allowed.
+    OutputTooLong {
+        /// Bytes allowed.
+        limit: u64,
+        /// Bytes it had printed when it was stopped.
+        used: u64,
+    },
+    /// It recursed beyond what the interpreter's stack holds.
+    RecursionTooDeep {
+        /// Python frames allowed.
+        limit: u64,
+        /// Python frames in use when it was stopped.
+        used: u64,
+    },
+    /// The program text is longer than allowed; it was not run.
+    ProgramTooLong {
+        /// Bytes allowed.
+        limit: u64,
+        /// Bytes given.
+        used: u64,
+    },
+    /// The wall-clock seat belt caught it.
+    Deadline {
+        /// Milliseconds allowed.
+        limit: u64,
+        /// Milliseconds taken.
+        used: u64,
+    },
+    /// The interpreter itself trapped.
+    Crashed {
+        /// What the runtime said.
+        error: String,
+    },
+}
+
+impl Outcome {
+    /// The outcome's name, as the trace spells it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::SyntaxError { .. } => "syntax_error",
+            Self::Raised { .. } => "raised",
+            Self::OutOfFuel { .. } => "out_of_fuel",
+            Self::OutOfMemory { .. } => "out_of_memory",
+            Self::OutputTooLong { .. } => "output_too_long",
+            Self::RecursionTooDeep { .. } => "recursion_too_deep",
+            Self::ProgramTooLong { .. } => "program_too_long",
+            Self::Deadline { .. } => "deadline",
+            Self::Crashed { .. } => "crashed",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished => f.write_str("finished"),
+            Self::SyntaxError { error } | Self::Raised { error } => f.write_str(error),
+            Self::OutOfFuel { limit, .. } => write!(f, "out of fuel: more than {limit} units"),
+            Self::OutOfMemory { limit, used } => {
+                write!(f, "out of memory: {used} bytes > {limit} bytes")
+            }
+            Self::OutputTooLong { limit, .. } => write!(f, "output longer than {limit} bytes"),
+            Self::RecursionTooDeep { limit, .. } => {
+                write!(f, "recursion deeper than {limit} frames")
+            }
+            Self::ProgramTooLong { limit, used } => {
+                write!(f, "program too long: {used} bytes > {limit} bytes")
+            }
+            Self::Deadline { limit, .. } => write!(f, "took longer than {limit} ms"),
+            Self::Crashed { error } => write!(f, "crashed: {error}"),
+        }
+    }
+}
+
+/// Program against candidate: the CoTnPoT check (arXiv 2410.05318, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict", content = "verdict_reason")]
+pub enum Verdict {
+    /// The program computes the candidate's answer.
+    Agrees,
+    /// The program computes something else.
+    Disagrees,
+    /// Nothing can be said.
+    Unclear(Reason),
+}
+
+/// Why a verdict is unclear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The candidate's text ends in no answer.
+    NoAnswer,
+    /// The candidate has no program.
+    NoProgram,
+    /// The program only states a constant, so agreeing with it says nothing.
+    Constant,
+    /// The program does not parse.
+    Syntax,
+    /// The program raised an exception.
+    Raised,
+    /// The program was stopped at a limit.
+    Limit,
+    /// The program ran and computed nothing.
+    NoValue,
+}
+
+/// A verifier's number for one candidate: the higher, the better.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Score(pub f64);
+
+/// All candidates of a question, best first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ranking {
+    /// Candidate indexes, best first; those the filter dropped come last.
+    #[serde(rename = "ranking")]
+    pub order: Vec<usize>,
+    /// The chosen candidate: the first that has an answer.
+    pub chosen: Option<usize>,
+    /// The rule that chose, such as `verifier+cotnpot` or `majority+cotnpot:all-dropped`.
+    pub rule: String,
+}
+
+/// A candidate with all that the later stages found out about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TracedCandidate {
+    /// What was sampled.
+    #[serde(flatten)]
+    pub candidate: Candidate,
+    /// What the coder made of it.
+    pub program: Option<Program>,
+    /// What running that did.
+    pub execution: Option<Execution>,
+    /// Whether the two agree.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// What the verifier gave it.
+    pub score: Option<Score>,
+}
+
+/// The record of one solved question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The question's id.
+    pub id: String,
+    /// The question's text.
+    pub question: String,
+    /// What a solution is.
+    pub task: Task,
+    /// The seed from which every random choice came.
+    pub seed: u64,
+    /// The sampled solutions.
+    pub candidates: Vec<TracedCandidate>,
+    /// Their order and the choice.
+    #[serde(flatten)]
+    pub ranking: Ranking,
+    /// The chosen candidate's answer.
+    pub answer: Option<String>,
+    /// What a right answer is; written by `eval` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// Whether `answer` is right; written by `eval` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correct: Option<bool>,
+    /// Wall-clock time of each stage.
+    pub timings_ms: Timings,
+    /// Tokens computed.
+    pub tokens: Tokens,
+}
+
+/// Wall-clock time of each stage, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Timings {
+    /// Evaluating the reasoner's prompt; part of `sample`.
+    pub prompt: f64,
+    /// Sampling candidates.
+    pub sample: f64,
+    /// Writing programs.
+    pub translate: f64,
+    /// Running programs.
+    pub execute: f64,
+    /// Comparing programs with candidates.
+    pub judge: f64,
+    /// Scoring candidates.
+    pub score: f64,
+    /// Ranking candidates.
+    pub select: f64,
+    /// All stages.
+    pub total: f64,
+}
+
+/// Tokens computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tokens {
+    /// Prompt tokens the reasoner evaluated: the prompt once, however many candidates.
+    pub prompt: u64,
+    /// Tokens the reasoner generated.
+    pub sample: u64,
+    /// Tokens the coder evaluated and generated.
+    pub translate: u64,
+    /// Tokens the verifier evaluated.
+    pub score: u64,
+}
