@@ -1,0 +1,190 @@
+//! Language models, seen through one trait: a live one ([`llama`]) and a recorded one ([`replay`]).
+//!
+//! In: [`Request`]s (messages and how many samples). Out: [`Generation`]s, or one score per
+//! continuation. Only this folder knows how a model is run.
+
+use std::time::Duration;
+
+use crate::{error::Result, problem::Question, trace::Stop};
+
+pub mod llama;
+pub mod replay;
+
+mod chat;
+mod draw;
+pub mod prompt;
+
+pub mod fixture;
+pub mod gguf;
+pub mod hugging_face;
+pub mod llama2c;
+pub(crate) mod random;
+
+pub use llama::LlamaCpp;
+pub use replay::Replay;
+
+/// Called as work goes on, with steps done and steps in all.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// Something that continues a conversation and scores continuations.
+pub trait LanguageModel {
+    /// The name the user gave it.
+    fn name(&self) -> &str;
+
+    /// What identifies the exact model: the SHA-256 of its files, in hexadecimal.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn sha256(&self) -> Result<String>;
+
+    /// Draws `samples` continuations for each request, in the order of the requests.
+    ///
+    /// # Errors
+    /// A prompt that does not fit the context; a failure of the backend.
+    fn generate(
+        &mut self,
+        requests: &[Request],
+        sampling: &Sampling,
+        progress: Progress,
+    ) -> Result<Generated>;
+
+    /// Scores continuations of one request: the mean log-probability per token, the turn's end
+    /// included, in nats (SimPO's reward, arXiv 2405.14734 eq. 4, without its factor beta).
+    /// `None` where a recording holds no score.
+    ///
+    /// # Errors
+    /// A continuation that does not fit the context; a failure of the backend.
+    fn score(
+        &mut self,
+        request: &Request,
+        continuations: &[&str],
+        progress: Progress,
+    ) -> Result<Scored>;
+}
+
+/// What is asked of a model.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The question it is about; a recording finds its row by it.
+    pub question: &'a Question,
+    /// The candidate it is about, where it is about one.
+    pub candidate: Option<usize>,
+    /// The conversation to continue.
+    pub messages: Vec<Message>,
+    /// Continuations to draw.
+    pub samples: usize,
+    /// With a sample's index, all that its randomness depends on.
+    pub seed: u64,
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: &'static str,
+    /// What was said.
+    pub content: String,
+}
+
+impl Message {
+    /// A turn of the user's.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self {
+            role: "user",
+            content: content.into(),
+        }
+    }
+}
+
+/// How tokens are drawn. The filters apply in the order top-k, top-p, min-p, temperature, which
+/// is llama.cpp's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// Divides the logits; 0 takes the most likely token.
+    pub temperature: f32,
+    /// Keeps the k most likely tokens; 0 keeps all.
+    pub top_k: usize,
+    /// Keeps the smallest set of tokens whose probability reaches this; 1 keeps all.
+    pub top_p: f32,
+    /// Drops tokens less likely than this share of the most likely one; 0 keeps all.
+    pub min_p: f32,
+    /// Most tokens of one continuation.
+    pub tokens_max: usize,
+    /// Strings that end a continuation; they are not part of it.
+    pub stop: Vec<String>,
+}
+
+impl Default for Sampling {
+    /// Temperature 0.7 and top-p 0.95: what the self-consistency literature samples with
+    /// (Orca-Math, arXiv 2402.14830, section 3).
+    fn default() -> Self {
+        Self {
+            temperature: 0.7,
+            top_k: 0,
+            top_p: 0.95,
+            min_p: 0.0,
+            tokens_max: 512,
+            stop: Vec::new(),
+        }
+    }
+}
+
+/// One drawn continuation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generation {
+    /// The text.
+    pub text: String,
+    /// Tokens drawn, the end of turn included; 0 where a recording does not tell.
+    pub tokens: u32,
+    /// Why it ended.
+    pub stop: Stop,
+    /// Mean log-probability of the drawn tokens before any filter or temperature, in nats.
+    pub logprob_mean: Option<f64>,
+}
+
+/// What [`LanguageModel::generate`] returns.
+#[derive(Clone, Debug, Default)]
+pub struct Generated {
+    /// For each request its continuations; fewer than asked where a recording holds fewer.
+    pub generations: Vec<Vec<Generation>>,
+    /// What it took.
+    pub usage: Usage,
+}
+
+/// What [`LanguageModel::score`] returns.
+#[derive(Clone, Debug, Default)]
+pub struct Scored {
+    /// One score per continuation.
+    pub scores: Vec<Option<f64>>,
+    /// What it took.
+    pub usage: Usage,
+}
+
+/// Work done by a model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Prompt tokens evaluated; a prompt shared by many continuations counts once.
+    pub tokens_prompt: u64,
+    /// Tokens drawn or scored.
+    pub tokens_continued: u64,
+    /// Time spent on prompts.
+    pub prompt: Duration,
+}
+
+/// One seed out of two: the run's, and what sets this use apart (an id, an index).
+///
+/// FNV-1a over the bytes, then the finaliser of `SplitMix64`; stable over versions and machines,
+/// because recorded runs are repeated from their seed.
+pub fn seed_for(seed: u64, what: &str, index: usize) -> u64 {
+    let bytes = seed
+        .to_le_bytes()
+        .into_iter()
+        .chain(what.bytes())
+        .chain((index as u64).to_le_bytes());
+    let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}

@@ -1,0 +1,316 @@
+//! A model that says what a real one said: samples recorded earlier, from JSON lines.
+//!
+//! In: a file of rows `{"question", "gold"?, "samples": [{"model", "kind", "text", "rm_score"?}]}`,
+//! plain or gzip. Rows of kind `cot` are candidates, `code` too; the i-th `pot` row of a model is
+//! the program of that model's i-th `cot` row, and a `code` row is its own program. A question
+//! is found by its text, so that any benchmark file that asks it will do.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Generated, Generation, LanguageModel, Progress, Request, Sampling, Scored, Usage};
+use crate::{
+    error::{Error, Result},
+    problem::{Problem, Question, Reference, Task},
+    trace::Stop,
+};
+
+/// Recorded samples, by question.
+pub struct Replay {
+    name: String,
+    sha256: String,
+    rows: Vec<Row>,
+    row_by_question: HashMap<String, usize>,
+    damaged: Vec<Error>,
+}
+
+/// One question of a recording.
+struct Row {
+    problem: Problem,
+    candidates: Vec<Recorded>,
+}
+
+/// One recorded sample, with its program where the recording holds one.
+struct Recorded {
+    text: String,
+    program: Option<String>,
+    score: Option<f64>,
+}
+
+impl Replay {
+    /// Reads a recording. Lines that cannot be read are left out and listed in
+    /// [`Replay::damaged`]; the rest is kept.
+    ///
+    /// # Errors
+    /// The file cannot be read, or not one of its lines can.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = read(path)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut replay = Self {
+            name: path.display().to_string(),
+            sha256: format!("{:x}", Sha256::digest(&bytes)),
+            rows: Vec::new(),
+            row_by_question: HashMap::new(),
+            damaged: Vec::new(),
+        };
+        for (index, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+        {
+            match serde_json::from_str::<RecordedRow>(line) {
+                Ok(row) => {
+                    let row = row.into_row(index);
+                    replay
+                        .row_by_question
+                        .entry(key(&row.problem.question.text))
+                        .or_insert(replay.rows.len());
+                    replay.rows.push(row);
+                }
+                Err(source) => replay.damaged.push(Error::Row {
+                    path: PathBuf::from(path),
+                    line: index + 1,
+                    reason: source.to_string(),
+                }),
+            }
+        }
+        match (replay.rows.is_empty(), replay.damaged.is_empty()) {
+            (false, _) => Ok(replay),
+            (true, false) => Err(replay.damaged.swap_remove(0)),
+            (true, true) => Err(Error::Row {
+                path: PathBuf::from(path),
+                line: 1,
+                reason: "the file holds no rows".to_owned(),
+            }),
+        }
+    }
+
+    /// The lines that could not be read.
+    pub fn damaged(&self) -> &[Error] {
+        &self.damaged
+    }
+
+    /// The recorded problems, in file order, where the recording also holds the gold answers.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.rows.iter().map(|row| &row.problem)
+    }
+
+    /// Whether any sample carries a score, so that the recording can play the verifier.
+    pub fn has_scores(&self) -> bool {
+        self.rows
+            .iter()
+            .flat_map(|row| &row.candidates)
+            .any(|sample| sample.score.is_some())
+    }
+
+    fn row(&self, question: &Question) -> Result<&Row> {
+        let index = self
+            .row_by_question
+            .get(&key(&question.text))
+            .ok_or_else(|| Error::Question {
+                id: question.id.clone(),
+                reason: format!("{} holds no samples for it", self.name),
+            })?;
+        Ok(&self.rows[*index])
+    }
+}
+
+impl LanguageModel for Replay {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn sha256(&self) -> Result<String> {
+        Ok(self.sha256.clone())
+    }
+
+    fn generate(
+        &mut self,
+        requests: &[Request],
+        _sampling: &Sampling,
+        _progress: Progress,
+    ) -> Result<Generated> {
+        let generations = requests
+            .iter()
+            .map(|request| {
+                let recorded = &self.row(request.question)?.candidates;
+                let texts: Vec<&String> = match request.candidate {
+                    None => recorded
+                        .iter()
+                        .map(|sample| &sample.text)
+                        .take(request.samples)
+                        .collect(),
+                    Some(index) => recorded
+                        .get(index)
+                        .and_then(|sample| sample.program.as_ref())
+                        .into_iter()
+                        .collect(),
+                };
+                Ok(texts
+                    .into_iter()
+                    .map(|text| generation(text.clone()))
+                    .collect())
+            })
+            .collect::<Result<_>>()?;
+        Ok(Generated {
+            generations,
+            usage: Usage::default(),
+        })
+    }
+
+    fn score(
+        &mut self,
+        request: &Request,
+        continuations: &[&str],
+        _progress: Progress,
+    ) -> Result<Scored> {
+        let recorded = &self.row(request.question)?.candidates;
+        let score = |text: &str| recorded.iter().find(|sample| sample.text == text)?.score;
+        Ok(Scored {
+            scores: continuations.iter().map(|text| score(text)).collect(),
+            usage: Usage::default(),
+        })
+    }
+}
+
+fn generation(text: String) -> Generation {
+    Generation {
+        text,
+        tokens: 0,
+        stop: Stop::Recorded,
+        logprob_mean: None,
+    }
+}
+
+/// A question's text without regard to white space, which copies of a benchmark differ in.
+fn key(question: &str) -> String {
+    question.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A file's bytes, unpacked where they are gzip.
+///
+/// # Errors
+/// A file that cannot be read or unpacked.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let error = |source| Error::Read {
+        path: PathBuf::from(path),
+        source,
+    };
+    let bytes = fs::read(path).map_err(error)?;
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(bytes);
+    }
+    let mut unpacked = Vec::new();
+    flate2::read::MultiGzDecoder::new(&bytes[..])
+        .read_to_end(&mut unpacked)
+        .map_err(error)?;
+    Ok(unpacked)
+}
+
+#[derive(Deserialize)]
+struct RecordedRow {
+    index: Option<Value>,
+    unique_id: Option<Value>,
+    task_id: Option<Value>,
+    id: Option<Value>,
+    #[serde(alias = "text", alias = "problem", alias = "prompt")]
+    question: String,
+    gold: Option<Value>,
+    /// The model and kind of samples that are bare strings.
+    #[serde(default)]
+    model: String,
+    #[serde(default)]
+    kind: String,
+    samples: Vec<RecordedSample>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RecordedSample {
+    Text(String),
+    Labelled {
+        #[serde(default)]
+        model: String,
+        #[serde(default)]
+        kind: String,
+        text: String,
+        rm_score: Option<f64>,
+    },
+}
+
+impl RecordedRow {
+    fn into_row(self, line: usize) -> Row {
+        let id = [self.unique_id, self.task_id, self.index, self.id]
+            .into_iter()
+            .flatten()
+            .next();
+        let samples: Vec<(String, String, String, Option<f64>)> = self
+            .samples
+            .into_iter()
+            .map(|sample| match sample {
+                RecordedSample::Text(text) => (self.model.clone(), self.kind.clone(), text, None),
+                RecordedSample::Labelled {
+                    model,
+                    kind,
+                    text,
+                    rm_score,
+                } => (model, kind, text, rm_score),
+            })
+            .collect();
+
+        let mut programs: HashMap<&str, VecDeque<&str>> = HashMap::new();
+        for (model, kind, text, _) in &samples {
+            if kind == "pot" {
+                programs.entry(model).or_default().push_back(text);
+            }
+        }
+        let mut task = Task::Math;
+        let mut candidates = Vec::new();
+        for (model, kind, text, score) in &samples {
+            let program = match kind.as_str() {
+                "cot" => programs
+                    .get_mut(model.as_str())
+                    .and_then(VecDeque::pop_front),
+                "code" => {
+                    task = Task::Code;
+                    Some(text.as_str())
+                }
+                _ => continue,
+            };
+            candidates.push(Recorded {
+                text: text.clone(),
+                program: program.map(str::to_owned),
+                score: *score,
+            });
+        }
+        Row {
+            candidates,
+            problem: Problem {
+                question: Question {
+                    id: id.as_ref().map_or_else(|| line.to_string(), plain),
+                    text: self.question,
+                    task,
+                },
+                reference: Reference {
+                    answer: self.gold.as_ref().map_or_else(String::new, plain),
+                },
+            },
+        }
+    }
+}
+
+/// A JSON value as a person writes it: strings without quotes.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
