@@ -1,0 +1,128 @@
+//! What a run will do, all of it known before the first step: units from problems, and the units of
+//! each step.
+
+use std::path::PathBuf;
+
+use super::{
+    Options, Tokenize,
+    objective::Objective,
+    pack::{Solution, Unit},
+    pairs::{Problem, Skipped, Split},
+};
+use crate::{Error, Result, model::random::SplitMix};
+
+/// Tokenises problems: those to learn from, with the solutions that the objective uses, and the
+/// held-out ones with all.
+pub(crate) fn units(
+    options: &Options,
+    problems: &[Problem],
+    tokenize: &dyn Tokenize,
+    length_max: usize,
+    skipped: &mut Skipped,
+) -> Result<(Vec<Unit>, Vec<Unit>)> {
+    let mut random = SplitMix::new(options.seed);
+    let told = problems.iter().any(|problem| problem.split.is_some());
+    let mut order: Vec<usize> = (0..problems.len()).collect();
+    random.shuffle(&mut order);
+    let held_out = (options.dev_share * problems.len() as f64).round() as usize;
+    let is_dev = |i: usize| match told {
+        true => problems[i].split == Some(Split::Dev),
+        false => order[..held_out].contains(&i),
+    };
+    // What a unit is trained on: the solutions in pairs, the correct ones, or all.
+    let used = |unit: Unit| match options.objective {
+        Objective::Kto { .. } | Objective::Orm => unit,
+        Objective::Sft => unit.correct(),
+        _ => unit.paired(),
+    };
+    let (mut train, mut dev) = (Vec::new(), Vec::new());
+    for (i, problem) in problems.iter().enumerate() {
+        let prompt = tokenize.prompt(&problem.prompt)?;
+        let mut places = Vec::with_capacity(problem.solutions.len());
+        let mut unit = Unit {
+            prompt,
+            ..Unit::default()
+        };
+        for (text, correct) in &problem.solutions {
+            let mut tokens = tokenize.solution(text)?;
+            tokens.extend(tokenize.end().filter(|_| options.end_token));
+            let fits = unit.prompt.len() + tokens.len() <= length_max;
+            let usable = fits && !tokens.is_empty() && !unit.prompt.is_empty();
+            places.push(usable.then_some(unit.solutions.len()));
+            if usable {
+                let correct = *correct;
+                unit.solutions.push(Solution { tokens, correct });
+            }
+        }
+        for &(chosen, rejected) in &problem.pairs {
+            match (places[chosen], places[rejected]) {
+                (Some(chosen), Some(rejected)) => unit.pairs.push((chosen, rejected)),
+                _ => skipped.too_long += 1,
+            }
+        }
+        if unit.pairs.is_empty() {
+            continue;
+        }
+        if is_dev(i) {
+            dev.push(unit);
+        } else {
+            train.push(used(unit));
+        }
+    }
+    if train.is_empty() {
+        return Err(Error::Options(format!(
+            "no pairs are left to learn from ({} skipped because they are longer than {length_max} tokens)",
+            skipped.too_long
+        )));
+    }
+    Ok((train, dev))
+}
+
+/// The problems of each step, by index: each epoch in an order of its own.
+pub(crate) fn steps(options: &Options, train: &[&Unit]) -> Vec<Vec<usize>> {
+    let mut steps = Vec::new();
+    for epoch in 0..options.epochs {
+        let mut order: Vec<usize> = (0..train.len()).collect();
+        SplitMix::new(options.seed.wrapping_add(1 + epoch as u64)).shuffle(&mut order);
+        let (mut step, mut terms) = (Vec::new(), 0);
+        for i in order {
+            step.push(i);
+            terms += options.objective.terms(train[i]);
+            if terms >= options.batch {
+                steps.push(std::mem::take(&mut step));
+                terms = 0;
+            }
+        }
+        if !step.is_empty() {
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+/// Share of the learning rate: up in a line, down in half a cosine.
+pub(crate) fn schedule(step: usize, steps: usize, warmup: f64) -> f64 {
+    let rise = (warmup * steps as f64).round();
+    let done = step as f64 + 1.0;
+    if done <= rise {
+        return done / rise;
+    }
+    let share = (done - rise) / (steps as f64 - rise + 1.0);
+    0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+}
+
+/// A number that changes with any option or token that the weights depend on (FNV-1a).
+pub(crate) fn fingerprint(options: &Options, train: &[&Unit], dev: &[&Unit]) -> String {
+    let options = Options {
+        out: PathBuf::new(),
+        save_every: 0,
+        resume: false,
+        force: false,
+        ..options.clone()
+    };
+    let text = format!("{options:?} {train:?} {dev:?}");
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}

@@ -1,0 +1,545 @@
+//! Training: parity with llama.cpp, exact resumption, bad input.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the functions that tests share are tests too"
+)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use llama_cpp_2::model::LlamaModel;
+use rerank::{
+    Result,
+    model::{
+        fixture::{self, Geometry},
+        gguf::{Gguf, Precision, Value},
+        llama2c,
+    },
+    train::{
+        self, Device, Event, Options, Tokenize,
+        lora::{Head, Lora, TARGETS},
+        network::Network,
+        objective::Objective,
+        pairs,
+    },
+};
+use tempfile::{TempDir, tempdir};
+
+use crate::gguf::{Answers, load, shared, tokenise};
+
+fn tiny(architecture: &str, seed: u64) -> Gguf {
+    let geometry = Geometry {
+        architecture: architecture.to_owned(),
+        layers: 3,
+        width: 96,
+        heads: 6,
+        kv_heads: 2,
+        ffn: 160,
+        tied: architecture == "llama",
+        ..Geometry::bench_6m(260)
+    };
+    fixture::random_llama(&geometry, seed, fixture::bytes_tokenizer())
+}
+
+/// What llama.cpp makes of a text with the fixtures' tokenizer.
+struct Bytes;
+
+impl Tokenize for Bytes {
+    fn prompt(&self, prompt: &str) -> Result<Vec<u32>> {
+        Ok([vec![1], self.solution(prompt)?].concat())
+    }
+
+    fn solution(&self, text: &str) -> Result<Vec<u32>> {
+        let token = |byte| match byte {
+            b' ' => 259,
+            _ => u32::from(byte) + 3,
+        };
+        Ok(text.bytes().map(token).collect())
+    }
+
+    fn end(&self) -> Option<u32> {
+        Some(2)
+    }
+}
+
+/// Sums whose right solutions are certain of themselves, which a small network can learn to see.
+fn sums() -> Vec<pairs::Problem> {
+    let mut rows = String::new();
+    for i in 0..24 {
+        let (a, b) = (3 + i * 7 % 11, 2 + i * 5 % 13);
+        for (right, wrong) in [("It is {}.", "Maybe {}?"), ("So {}.", "Or {}?")] {
+            let right = right.replace("{}", &(a + b).to_string());
+            let wrong = wrong.replace("{}", &(a + b + 1 + i % 3).to_string());
+            let row = serde_json::json!({
+                "prompt": format!("What is {a} + {b}?\n"), "chosen": right, "rejected": wrong,
+            });
+            rows += &format!("{row}\n");
+        }
+    }
+    let (problems, skipped) = pairs::parse(&rows, Path::new("sums.jsonl")).unwrap();
+    assert_eq!((problems.len(), skipped), (24, pairs::Skipped::default()));
+    problems
+}
+
+fn options(folder: &TempDir, gguf: &Gguf, name: &str) -> Options {
+    let base = folder.path().join("base.gguf");
+    if !base.exists() {
+        gguf.write(&base, Precision::F32).unwrap();
+    }
+    Options {
+        rate: 5e-3,
+        epochs: 3,
+        batch: 8,
+        lora: Some(Lora {
+            rank: 4,
+            alpha: 8.0,
+            targets: TARGETS.map(str::to_owned).to_vec(),
+        }),
+        dev_share: 0.25,
+        precision: Precision::F32,
+        end_token: false,
+        ..Options::new(base, folder.path().join(name))
+    }
+}
+
+fn go(_: Event) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// The largest difference between our logits and llama.cpp's.
+fn logit_difference(gguf: Gguf, tokens: &[u32]) -> f32 {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    gguf.write(&path, Precision::F32).unwrap();
+    let signed: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
+    let theirs = Answers::new(&mut load(&path), &signed, None)
+        .logits
+        .concat();
+    let network = Network::new(gguf, "fixture", &Device::flex()).unwrap();
+    let ours = network.logits(tokens);
+    assert_eq!(ours.len(), theirs.len());
+    let spread = theirs.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
+    assert!(spread > 1.0, "logits of {spread} at most prove nothing");
+    (ours.iter().zip(&theirs)).fold(0.0, |max, (a, b)| max.max((a - b).abs()))
+}
+
+#[test]
+fn logits_equal_those_of_llama_cpp() {
+    let tokens = Bytes
+        .prompt("Tom has 3 apples and buys 4 more. 3 + 4 = 7")
+        .unwrap();
+    for architecture in ["llama", "qwen2"] {
+        let difference = logit_difference(tiny(architecture, 5), &tokens);
+        assert!(difference < 1e-3, "{architecture}: {difference}");
+    }
+    if let Some(folder) = shared("weights/stories260K") {
+        let file = |name: &str| folder.join(name);
+        let gguf = llama2c::read(&file("stories260K.bin"), &file("tok512.bin")).unwrap();
+        let difference = logit_difference(gguf, &(1..400).collect::<Vec<_>>());
+        assert!(difference < 1e-3, "stories260K: {difference}");
+    }
+}
+
+/// Mean log-probability per token of the correct solutions of held-out sums, by llama.cpp.
+fn logp_in_llama_cpp(model: &Path, adapter: Option<&Path>, held_out: &[pairs::Problem]) -> f64 {
+    let mut model = load(model);
+    let (mut sum, mut count) = (0.0, 0);
+    for problem in held_out {
+        for (text, _) in problem.solutions.iter().filter(|(_, correct)| *correct) {
+            let prompt = tokenise(&model, &problem.prompt);
+            let tokens = tokenise(&model, &format!("{}{text}", problem.prompt));
+            let ours = [
+                Bytes.prompt(&problem.prompt).unwrap(),
+                Bytes.solution(text).unwrap(),
+            ];
+            assert!(
+                ours.concat()
+                    .iter()
+                    .map(|&token| token as i32)
+                    .eq(tokens.iter().copied())
+            );
+            sum += logp_mean(&mut model, adapter, &tokens, prompt.len());
+            count += 1;
+        }
+    }
+    sum / f64::from(count)
+}
+
+/// Mean log-probability of the tokens after the prompt's.
+fn logp_mean(model: &mut LlamaModel, adapter: Option<&Path>, tokens: &[i32], prompt: usize) -> f64 {
+    let answers = Answers::new(model, tokens, adapter);
+    let logps = (prompt..tokens.len()).map(|i| {
+        let row = &answers.logits[i - 1];
+        let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+        f64::from(row[tokens[i] as usize]) - sum.ln()
+    });
+    logps.sum::<f64>() / (tokens.len() - prompt) as f64
+}
+
+/// Marks which sums are held out, so that a test knows them.
+fn split_sums() -> (Vec<pairs::Problem>, Vec<pairs::Problem>) {
+    let mut problems = sums();
+    for (i, problem) in problems.iter_mut().enumerate() {
+        let dev = i % 4 == 0;
+        problem.split = Some(if dev {
+            pairs::Split::Dev
+        } else {
+            pairs::Split::Train
+        });
+    }
+    let held_out = problems.iter().step_by(4).cloned().collect();
+    (problems, held_out)
+}
+
+#[test]
+fn a_trained_adapter_is_the_same_verifier_in_llama_cpp() {
+    let (problems, held_out) = split_sums();
+    for architecture in ["llama", "qwen2"] {
+        let folder = tempdir().unwrap();
+        let options = options(&folder, &tiny(architecture, 3), "adapter.gguf");
+        let summary = train::run(&options, &problems, &Bytes, &mut go).unwrap();
+        let (_, best) = summary.best.unwrap();
+        assert_eq!((summary.problems, summary.dev_problems), (18, 6));
+        assert!(
+            best.pair_accuracy > 0.95,
+            "{:?} -> {best:?}",
+            summary.before
+        );
+        let theirs = logp_in_llama_cpp(&options.base, Some(&options.out), &held_out);
+        let ours = best.correct_logp.unwrap();
+        assert!(
+            (ours - theirs).abs() < 1e-3,
+            "{architecture}: {ours} {theirs}"
+        );
+        // And it is not the base.
+        assert!((ours - summary.before.correct_logp.unwrap()).abs() > 0.05);
+    }
+}
+
+#[test]
+fn a_trained_model_is_the_same_verifier_in_llama_cpp() {
+    let (problems, held_out) = split_sums();
+    let folder = tempdir().unwrap();
+    for (precision, bound) in [
+        (Precision::F32, 1e-3),
+        (Precision::F16, 5e-3),
+        (Precision::Q8_0, 5e-2),
+    ] {
+        let mut options = options(&folder, &tiny("qwen2", 3), "model.gguf");
+        options.lora = None;
+        options.rate = 1e-3;
+        options.precision = precision;
+        options.recompute = true;
+        let summary = train::run(&options, &problems, &Bytes, &mut go).unwrap();
+        let ours = summary.best.unwrap().1.correct_logp.unwrap();
+        let theirs = logp_in_llama_cpp(&options.out, None, &held_out);
+        assert!(
+            (ours - theirs).abs() < bound,
+            "{precision:?}: {ours} {theirs}"
+        );
+        assert!(summary.parameters > 200_000, "{}", summary.parameters);
+    }
+}
+
+#[test]
+fn a_reward_head_reads_llama_cpps_embeddings() {
+    let (problems, held_out) = split_sums();
+    let folder = tempdir().unwrap();
+    let mut options = options(&folder, &tiny("llama", 3), "adapter.gguf");
+    options.objective = Objective::Orm;
+    let summary = train::run(&options, &problems, &Bytes, &mut go).unwrap();
+    let (_, best) = summary.best.unwrap();
+    assert!(best.pair_accuracy > 0.95, "{best:?}");
+    let head = Head::read(&folder.path().join("adapter.gguf.head.gguf")).unwrap();
+    let mut model = load(&options.base);
+    let (mut right, mut pairs) = (0.0, 0.0);
+    for problem in &held_out {
+        let scores: Vec<f64> = (problem.solutions.iter())
+            .map(|(text, _)| {
+                let tokens = tokenise(&model, &format!("{}{text}", problem.prompt));
+                let answers = Answers::new(&mut model, &tokens, Some(&options.out));
+                head.score(&answers.last_hidden)
+            })
+            .collect();
+        for (i, (_, good)) in problem.solutions.iter().enumerate() {
+            for (j, (_, bad)) in problem.solutions.iter().enumerate() {
+                if *good && !*bad {
+                    pairs += 1.0;
+                    right += f64::from(u8::from(scores[i] > scores[j]));
+                }
+            }
+        }
+    }
+    assert!((right / pairs - best.pair_accuracy).abs() < 1e-9);
+}
+
+fn resumable(folder: &TempDir, name: &str) -> Options {
+    Options {
+        evaluate_every: 6,
+        save_every: 4,
+        tokens_max: 200,
+        ..options(folder, &tiny("llama", 9), name)
+    }
+}
+
+/// Not a test of its own: `a_killed_run_ends_with_the_same_bits` starts it in a process to kill.
+#[test]
+fn child_that_is_killed() {
+    let Some(folder) = std::env::var_os("RERANK_TEST_CHILD") else {
+        return;
+    };
+    let folder = PathBuf::from(folder);
+    let options = Options {
+        base: folder.join("base.gguf"),
+        out: folder.join("killed.gguf"),
+        ..resumable(&tempdir().unwrap(), "unused")
+    };
+    let _ = train::run(&options, &sums(), &Bytes, &mut |event| {
+        if let Event::Step(metrics) = event
+            && metrics.step == 10
+        {
+            println!("reached step 10");
+            // Until the parent kills this process.
+            let _ = std::io::stdin().read(&mut [0]);
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+#[test]
+fn a_killed_run_ends_with_the_same_bits() {
+    let folder = tempdir().unwrap();
+    let whole = resumable(&folder, "whole.gguf");
+    let summary = train::run(&whole, &sums(), &Bytes, &mut go).unwrap();
+    assert!(summary.steps > 12, "{}", summary.steps);
+
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["train::child_that_is_killed", "--exact", "--nocapture"])
+        .env("RERANK_TEST_CHILD", folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("reached step 10")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let killed = Options {
+        resume: true,
+        ..resumable(&folder, "killed.gguf")
+    };
+    assert!(!killed.out.exists());
+    let mut first = None;
+    let resumed = train::run(&killed, &sums(), &Bytes, &mut |event| {
+        if let Event::Step(metrics) = event {
+            first.get_or_insert(metrics.step);
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(first, Some(9), "the last state saved was that of step 8");
+    assert_eq!(resumed.unwrap().best, summary.best);
+    let file = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert!(file("whole.gguf") == file("killed.gguf"));
+    assert!(file("whole.gguf.train/state.gguf") == file("killed.gguf.train/state.gguf"));
+    let log = |name: &str| -> Vec<serde_json::Value> {
+        let text = String::from_utf8(file(name)).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .map(|mut line: serde_json::Value| {
+                line.as_object_mut().unwrap().remove("seconds");
+                line
+            })
+            .collect()
+    };
+    let (a, b) = (
+        "whole.gguf.train/metrics.jsonl",
+        "killed.gguf.train/metrics.jsonl",
+    );
+    assert_eq!(log(a), log(b));
+
+    // Another run's state is not taken up.
+    let other = Options {
+        rate: 1e-4,
+        ..killed
+    };
+    let error = train::run(&other, &sums(), &Bytes, &mut go).unwrap_err();
+    assert!(error.to_string().contains("other options"), "{error}");
+}
+
+#[test]
+fn bad_input_is_one_sentence() {
+    let folder = tempdir().unwrap();
+    let good = options(&folder, &tiny("llama", 1), "out.gguf");
+    let fails = |options: &Options, says: &str| {
+        let error = train::run(options, &sums(), &Bytes, &mut go)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    let mut bad = good.clone();
+    bad.objective = Objective::Simpo {
+        beta: 0.1,
+        gamma_ratio: 5.0,
+        hinge: false,
+        label_smoothing: 0.0,
+        sft_weight: 0.0,
+    };
+    fails(&bad, "gamma/beta 5");
+    let mut bad = good.clone();
+    bad.length_max = 20;
+    fails(
+        &bad,
+        "no pairs are left to learn from (48 skipped because they are longer than 20 tokens)",
+    );
+    let mut bad = good.clone();
+    bad.lora.as_mut().unwrap().targets.push("attn_x".to_owned());
+    fails(&bad, "unknown LoRA target \"attn_x\"");
+    let mut bad = good.clone();
+    bad.base = folder.path().join("absent.gguf");
+    fails(&bad, "absent.gguf");
+    bad.batch = 0;
+    fails(&bad, "the batch must be above 0");
+    assert!(!good.out.exists());
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_keeps_the_last_good_state() {
+    let folder = tempdir().unwrap();
+    let good = Options {
+        save_every: 1,
+        ..options(&folder, &tiny("llama", 1), "out.gguf")
+    };
+    let mut steps = 0;
+    let summary = train::run(&good, &sums(), &Bytes, &mut |event| {
+        steps += usize::from(matches!(event, Event::Step(_)));
+        if steps == 3 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    assert_eq!(summary.unwrap().steps, 3);
+    let state = folder.path().join("out.gguf.train/state.gguf");
+    let before = fs::read(&state).unwrap();
+    // A base with one weight out of all bounds.
+    let mut broken = tiny("llama", 1);
+    broken.tensors[1].values[0] = f32::INFINITY;
+    broken.write(&good.base, Precision::F32).unwrap();
+    let bad = Options {
+        resume: true,
+        ..good
+    };
+    let error = train::run(&bad, &sums(), &Bytes, &mut go)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("not a number at step 4"), "{error}");
+    assert!(error.contains("last good state"), "{error}");
+    assert!(fs::read(&state).unwrap() == before);
+}
+
+#[test]
+fn likelihoods_that_fall_are_noticed() {
+    let folder = tempdir().unwrap();
+    let mut options = options(&folder, &tiny("llama", 1), "out.gguf");
+    options.collapse = train::Collapse::Stop;
+    options.collapse_nats = 0.001;
+    options.rate = 0.1;
+    options.evaluate_every = 1;
+    let mut warnings = Vec::new();
+    let summary = train::run(&options, &sums(), &Bytes, &mut |event| {
+        if let Event::Warning(text) = event {
+            warnings.push(text);
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert!(summary.collapsed && !summary.finished && summary.best.is_some());
+    assert!(warnings[0].contains("nats per token"), "{warnings:?}");
+}
+
+/// Real samples with labels to pairs to an adapter whose scores in llama.cpp order held-out
+/// solutions as they did in training.
+#[test]
+fn recorded_samples_train_a_verifier_that_llama_cpp_runs() {
+    // Recorded answers are compared as texts here; `grade` knows better.
+    let grade = |gold: &str, answer: &str| Some(gold == answer);
+    for (name, lines, characters_max) in [
+        ("samples/mathtrain_qwen3-8b-gt_16.jsonl", 128, 1500),
+        ("samples/mbpp_train_qwen25-1.5b_12.jsonl", 80, 350),
+    ] {
+        let Some(path) = shared(name) else {
+            continue;
+        };
+        let text = fs::read_to_string(&path).unwrap();
+        let rows: Vec<&str> = text.lines().take(lines).collect();
+        let labelled = pairs::from_samples(&rows.join("\n"), &path, &grade).unwrap();
+        let (rows, statistics) = pairs::build(
+            &labelled,
+            &pairs::Options {
+                characters_max,
+                pairs_per_problem: 4,
+                dev_share: 0.2,
+                ..pairs::Options::default()
+            },
+        );
+        assert!(
+            statistics.mixed >= 10 && statistics.dev >= 2,
+            "{statistics:?}"
+        );
+        let rows: String = (rows.iter())
+            .map(|row| serde_json::to_string(row).unwrap() + "\n")
+            .collect();
+        let (problems, _) = pairs::parse(&rows, &path).unwrap();
+
+        let folder = tempdir().unwrap();
+        let mut base = tiny("llama", 2);
+        let context = base
+            .metadata
+            .iter_mut()
+            .find(|(key, _)| key == "llama.context_length");
+        context.unwrap().1 = Value::U32(2048);
+        let mut options = options(&folder, &base, "adapter.gguf");
+        options.epochs = 1;
+        let summary = train::run(&options, &problems, &Bytes, &mut go).unwrap();
+        let (_, best) = summary.best.unwrap();
+        assert!(best.problems >= 2 && summary.saved.tokens < summary.saved.pairwise);
+
+        let mut model = load(&options.base);
+        let (mut right, mut pairs) = (0, 0);
+        for problem in problems
+            .iter()
+            .filter(|p| p.split == Some(pairs::Split::Dev))
+        {
+            let prompt = Bytes.prompt(&problem.prompt).unwrap();
+            let scores: Vec<Option<f64>> = (problem.solutions.iter())
+                .map(|(text, _)| {
+                    let tokens = [prompt.clone(), Bytes.solution(text).unwrap()].concat();
+                    let tokens: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
+                    let adapter = Some(options.out.as_path());
+                    (tokens.len() <= 2048)
+                        .then(|| logp_mean(&mut model, adapter, &tokens, prompt.len()))
+                })
+                .collect();
+            for (good, a) in problem.solutions.iter().zip(&scores).filter(|(s, _)| s.1) {
+                for (bad, b) in problem.solutions.iter().zip(&scores).filter(|(s, _)| !s.1) {
+                    if let (Some(a), Some(b)) = (a, b) {
+                        assert_ne!(good, bad);
+                        pairs += 1;
+                        right += usize::from(a > b);
+                    }
+                }
+            }
+        }
+        let theirs = right as f64 / f64::from(pairs);
+        assert!(
+            (theirs - best.pair_accuracy).abs() < 1e-9,
+            "{theirs} {best:?}"
+        );
+    }
+}
