@@ -43,6 +43,20 @@ pub enum Stop {
 #[serde(transparent)]
 pub struct Program(pub String);
 
+impl Program {
+    /// The program in a model's reply: its last fenced block, else all of it.
+    pub fn from_reply(reply: &str) -> Self {
+        let Some(block) = reply.split("```").skip(1).step_by(2).last() else {
+            return Self(reply.to_owned());
+        };
+        // The first line of a block names the language.
+        match block.split_once('\n') {
+            Some((language, code)) if !language.trim().contains(' ') => Self(code.to_owned()),
+            _ => Self(block.to_owned()),
+        }
+    }
+}
+
 /// What running a program did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
@@ -294,4 +308,19 @@ pub struct Tokens {
     pub translate: u64,
     /// Tokens the verifier evaluated.
     pub score: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_is_the_replys_last_block_or_everything() {
+        let check = |reply: &str, expected| assert_eq!(Program::from_reply(reply).0, expected);
+        check("print(1)", "print(1)");
+        check("So:\n```python\nprint(1)\n```\nDone.", "print(1)\n");
+        check("```\nprint(1)\n```\nor\n```py\nprint(2)\n```", "print(2)\n");
+        check("Cut off:\n```python\nprint(3)", "print(3)");
+        check("```x = 1```", "x = 1");
+    }
 }

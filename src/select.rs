@@ -1,0 +1,257 @@
+//! Stage 6: answers, verdicts and scores -> a ranking.
+//!
+//! Votes are counted over classes of equal answers, not over spellings. Pure: ties go to the
+//! candidate that came first.
+
+use serde::{Deserialize, Serialize};
+
+use crate::trace::{Ranking, Score, Verdict};
+
+/// How the survivors of the filter are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Selector {
+    /// The most frequent answer (self-consistency, arXiv 2203.11171).
+    Majority,
+    /// The highest score (best-of-N).
+    Verifier,
+    /// The answer with the largest sum of scores, each mapped to (0, 1) over the candidates.
+    Weighted,
+}
+
+/// Which candidates may be chosen at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// Drop those whose program disagrees with them (CoTnPoT, arXiv 2410.05318). An unclear
+    /// verdict drops nobody.
+    Cotnpot,
+    /// Keep all.
+    Off,
+}
+
+/// What there is to choose by; one entry per candidate in each list.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The class of equal answers a candidate belongs to; `None` for a candidate without answer.
+    pub classes: &'a [Option<usize>],
+    /// Its verdict.
+    pub verdicts: &'a [Verdict],
+    /// Its score.
+    pub scores: &'a [Option<Score>],
+}
+
+/// Orders the candidates, best first. Where the filter drops everyone who has an answer, all
+/// come back, and the rule says so (`:all-dropped`).
+pub fn select(evidence: Evidence, selector: Selector, filter: Filter) -> Ranking {
+    let Evidence {
+        classes,
+        verdicts,
+        scores,
+    } = evidence;
+    let answered = |index: &usize| classes[*index].is_some();
+    let survives =
+        |index: &usize| filter == Filter::Off || !matches!(verdicts[*index], Verdict::Disagrees);
+    let (mut survivors, mut others): (Vec<usize>, Vec<usize>) =
+        (0..classes.len()).partition(|index| answered(index) && survives(index));
+
+    let mut rule = match selector {
+        Selector::Majority => "majority",
+        Selector::Verifier => "verifier",
+        Selector::Weighted => "weighted",
+    }
+    .to_owned();
+    if filter == Filter::Cotnpot {
+        rule += "+cotnpot";
+        if survivors.is_empty() && others.iter().any(answered) {
+            rule += ":all-dropped";
+            (survivors, others) = (0..classes.len()).partition(answered);
+        }
+    }
+
+    let merits = merits(&survivors, classes, scores, selector);
+    let mut order: Vec<usize> = (0..survivors.len()).collect();
+    order.sort_by(|a, b| {
+        merits[*b]
+            .partial_cmp(&merits[*a])
+            .expect("no merit is NaN")
+            .then(a.cmp(b))
+    });
+    let mut order: Vec<usize> = order.into_iter().map(|place| survivors[place]).collect();
+    order.append(&mut others);
+    Ranking {
+        chosen: order.first().copied().filter(answered),
+        order,
+        rule,
+    }
+}
+
+/// For each survivor what it is ordered by, the first entry before the second.
+fn merits(
+    survivors: &[usize],
+    classes: &[Option<usize>],
+    scores: &[Option<Score>],
+    selector: Selector,
+) -> Vec<(f64, f64)> {
+    let score = |index: usize| scores[index].map_or(f64::NEG_INFINITY, |score| score.0);
+    let weight = |index: usize| match selector {
+        Selector::Majority => 1.0,
+        Selector::Verifier => 0.0,
+        Selector::Weighted => squashed(score(index), survivors.iter().map(|other| score(*other))),
+    };
+    let votes = |index: usize| -> f64 {
+        survivors
+            .iter()
+            .filter(|other| classes[**other] == classes[index])
+            .map(|other| weight(*other))
+            .sum()
+    };
+    survivors
+        .iter()
+        .map(|&index| match selector {
+            Selector::Verifier => (score(index), 0.0),
+            Selector::Majority => (votes(index), 0.0),
+            Selector::Weighted => (votes(index), score(index)),
+        })
+        .collect()
+}
+
+/// A score as a vote in (0, 1): the logistic function of its distance from the mean, in standard
+/// deviations, so that it matters neither where a verifier's scale begins nor how wide it is.
+fn squashed(score: f64, all: impl Iterator<Item = f64> + Clone) -> f64 {
+    let finite = all.filter(|score| score.is_finite());
+    let count = finite.clone().count();
+    if count == 0 || !score.is_finite() {
+        return if count == 0 { 0.5 } else { 0.0 };
+    }
+    let mean = finite.clone().sum::<f64>() / count as f64;
+    let deviation = (finite.map(|other| (other - mean).powi(2)).sum::<f64>() / count as f64).sqrt();
+    let distance = if deviation > 0.0 {
+        (score - mean) / deviation
+    } else {
+        0.0
+    };
+    1.0 / (1.0 + (-distance).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Reason;
+
+    const AGREES: Verdict = Verdict::Agrees;
+    const DISAGREES: Verdict = Verdict::Disagrees;
+    const UNCLEAR: Verdict = Verdict::Unclear(Reason::NoProgram);
+
+    fn check(
+        classes: &[Option<usize>],
+        verdicts: &[Verdict],
+        scores: &[f64],
+        by: (Selector, Filter),
+        expected: (&[usize], &str),
+    ) {
+        let scores: Vec<_> = scores.iter().map(|score| Some(Score(*score))).collect();
+        let ranking = select(
+            Evidence {
+                classes,
+                verdicts,
+                scores: &scores,
+            },
+            by.0,
+            by.1,
+        );
+        assert_eq!((ranking.order.as_slice(), ranking.rule.as_str()), expected);
+    }
+
+    #[test]
+    fn majority_counts_classes_and_ties_go_to_the_first() {
+        let classes = [Some(0), Some(1), Some(1), None];
+        let by = (Selector::Majority, Filter::Off);
+        check(
+            &classes,
+            &[AGREES; 4],
+            &[0.0; 4],
+            by,
+            (&[1, 2, 0, 3], "majority"),
+        );
+        let tied = [Some(1), Some(0), Some(0), Some(1)];
+        check(
+            &tied,
+            &[AGREES; 4],
+            &[0.0; 4],
+            by,
+            (&[0, 1, 2, 3], "majority"),
+        );
+    }
+
+    #[test]
+    fn verifier_takes_the_highest_score_among_survivors() {
+        let classes = [Some(0), Some(1), Some(2)];
+        let scores = [-0.3, -0.1, -0.2];
+        let verdicts = [AGREES, DISAGREES, UNCLEAR];
+        check(
+            &classes,
+            &verdicts,
+            &scores,
+            (Selector::Verifier, Filter::Off),
+            (&[1, 2, 0], "verifier"),
+        );
+        let by = (Selector::Verifier, Filter::Cotnpot);
+        check(
+            &classes,
+            &verdicts,
+            &scores,
+            by,
+            (&[2, 0, 1], "verifier+cotnpot"),
+        );
+    }
+
+    #[test]
+    fn all_come_back_when_nobody_survives() {
+        let classes = [Some(0), Some(1), Some(1)];
+        let by = (Selector::Majority, Filter::Cotnpot);
+        check(
+            &classes,
+            &[DISAGREES; 3],
+            &[0.0; 3],
+            by,
+            (&[1, 2, 0], "majority+cotnpot:all-dropped"),
+        );
+    }
+
+    #[test]
+    fn weighted_lets_two_good_outvote_one_better() {
+        let classes = [Some(0), Some(1), Some(1), Some(2)];
+        let scores = [-0.10, -0.12, -0.12, -0.9];
+        let by = (Selector::Weighted, Filter::Off);
+        check(
+            &classes,
+            &[AGREES; 4],
+            &scores,
+            by,
+            (&[1, 2, 0, 3], "weighted"),
+        );
+        // A verifier's scale is its own: shifting and stretching it changes nothing.
+        let stretched = scores.map(|score| 100.0 * score + 7.0);
+        check(
+            &classes,
+            &[AGREES; 4],
+            &stretched,
+            by,
+            (&[1, 2, 0, 3], "weighted"),
+        );
+    }
+
+    #[test]
+    fn nothing_is_chosen_where_nobody_answers() {
+        let evidence = Evidence {
+            classes: &[None, None],
+            verdicts: &[UNCLEAR; 2],
+            scores: &[None; 2],
+        };
+        assert_eq!(
+            select(evidence, Selector::Majority, Filter::Cotnpot).chosen,
+            None
+        );
+    }
+}
