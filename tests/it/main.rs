@@ -1,1 +1,9 @@
-fn main(){}
+//! All integration tests, one module per feature.
+
+mod answer;
+mod cli;
+mod gguf;
+mod invariants;
+mod llama;
+mod sandbox;
+mod train;

@@ -1,0 +1,285 @@
+//! The command line: arguments in, the one result on standard output, progress on standard error.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use rerank::{
+    execute::Sandbox,
+    model::{LanguageModel, LlamaCpp, Replay, Sampling, llama::Resources},
+    problem::Task,
+    select::{Filter, Selector},
+};
+
+mod eval;
+mod grade;
+mod pairs;
+mod sandbox;
+mod score;
+mod solve;
+mod train;
+
+/// Picks the right answer among many samples of a local language model.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Solve(solve::Arguments),
+    Eval(eval::Arguments),
+    Grade(grade::Arguments),
+    Pairs(pairs::Arguments),
+    TrainVerifier(train::Arguments),
+    Score(score::Arguments),
+    #[command(subcommand)]
+    Sandbox(sandbox::Command),
+}
+
+impl Cli {
+    /// Runs the command that was given.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Solve(arguments) => solve::run(arguments),
+            Command::Eval(arguments) => eval::run(arguments),
+            Command::Grade(arguments) => grade::run(arguments),
+            Command::Pairs(arguments) => pairs::run(arguments),
+            Command::TrainVerifier(arguments) => train::run(arguments),
+            Command::Score(arguments) => score::run(arguments),
+            Command::Sandbox(command) => sandbox::run(command),
+        }
+    }
+}
+
+/// Which models take part, and how they draw.
+#[derive(Args)]
+struct ModelArguments {
+    /// Model that samples candidates: a .gguf file, or BASE.gguf+ADAPTER.gguf for a LoRA adapter
+    #[arg(long, value_name = "M")]
+    reasoner: Option<String>,
+    /// Model that writes each candidate as a program
+    #[arg(long, value_name = "M")]
+    coder: Option<String>,
+    /// Model that scores candidates
+    #[arg(long, value_name = "M")]
+    verifier: Option<String>,
+    /// Take candidates, programs and scores from recorded samples (.jsonl, .jsonl.gz) instead
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["reasoner", "coder", "verifier"])]
+    replay: Option<PathBuf>,
+    /// Candidates to draw
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    samples: u16,
+    /// Divides the logits; 0 takes the most likely token
+    #[arg(long, default_value_t = 0.7)]
+    temperature: f32,
+    /// Draw from the k most likely tokens; 0: from all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    top_k: usize,
+    /// Draw from the fewest tokens that reach this probability
+    #[arg(long, value_name = "P", default_value_t = 0.95)]
+    top_p: f32,
+    /// Drop tokens less likely than this share of the most likely one
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    min_p: f32,
+    /// Most tokens of one candidate
+    #[arg(long, value_name = "TOKENS", default_value_t = 512)]
+    max_tokens: usize,
+    /// End a candidate where this string appears (repeatable)
+    #[arg(long, value_name = "STRING")]
+    stop: Vec<String>,
+    /// Where every random choice comes from
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    file: ModelFile,
+    /// How the answer is chosen; by default `weighted` with a verifier and `majority` without
+    #[arg(long, value_enum)]
+    select: Option<Selector>,
+    /// Which candidates may be chosen
+    #[arg(long, value_enum, default_value_t = Filter::Cotnpot)]
+    filter: Filter,
+}
+
+/// How a model file is loaded.
+#[derive(Args)]
+struct ModelFile {
+    /// CPU threads; the number of physical cores by default
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Bytes of key-value cache; fewer candidates decode at once where it is small
+    #[arg(long, value_name = "BYTES", default_value_t = 2 << 30)]
+    kv_budget: u64,
+}
+
+impl ModelFile {
+    fn load(&self, name: &str) -> Result<LlamaCpp> {
+        let defaults = Resources::default();
+        let resources = Resources {
+            threads: self.threads.unwrap_or(defaults.threads),
+            kv_bytes_max: self.kv_budget,
+            ..defaults
+        };
+        if name == "builtin" || name.starts_with("hf:") {
+            bail!(
+                "model {name}: built-in and hub models are not supported yet; give the path of a .gguf file"
+            );
+        }
+        let (base, adapter) = match name.split_once(".gguf+") {
+            Some((base, adapter)) => (format!("{base}.gguf"), Some(PathBuf::from(adapter))),
+            None => (name.to_owned(), None),
+        };
+        Ok(LlamaCpp::load(
+            Path::new(&base),
+            adapter.as_deref(),
+            resources,
+        )?)
+    }
+}
+
+/// What a solution is.
+#[derive(Clone, Copy, ValueEnum)]
+enum TaskArgument {
+    Math,
+    Code,
+}
+
+impl From<TaskArgument> for Task {
+    fn from(task: TaskArgument) -> Self {
+        match task {
+            TaskArgument::Math => Task::Math,
+            TaskArgument::Code => Task::Code,
+        }
+    }
+}
+
+/// The models of a run, loaded.
+struct Loaded {
+    models: Vec<Box<dyn LanguageModel>>,
+    reasoner: usize,
+    coder: Option<usize>,
+    verifier: Option<usize>,
+}
+
+impl ModelArguments {
+    fn load(&self) -> Result<Loaded> {
+        if let Some(path) = &self.replay {
+            let replay = open_replay(path)?;
+            let verifier = replay.has_scores().then_some(0);
+            return Ok(Loaded {
+                models: vec![Box::new(replay)],
+                reasoner: 0,
+                coder: Some(0),
+                verifier,
+            });
+        }
+        let Some(reasoner) = &self.reasoner else {
+            bail!(
+                "no model was named: give --reasoner FILE.gguf, or --replay FILE with recorded samples"
+            );
+        };
+        // A model that plays two roles is loaded once.
+        let mut names: Vec<&str> = Vec::new();
+        let mut index_of = |name| {
+            names
+                .iter()
+                .position(|known| *known == name)
+                .unwrap_or_else(|| {
+                    names.push(name);
+                    names.len() - 1
+                })
+        };
+        let reasoner = index_of(reasoner);
+        let coder = self.coder.as_deref().map(&mut index_of);
+        let verifier = self.verifier.as_deref().map(&mut index_of);
+        let models = names.into_iter().map(|name| {
+            let model: Box<dyn LanguageModel> = Box::new(self.file.load(name)?);
+            Ok(model)
+        });
+        Ok(Loaded {
+            models: models.collect::<Result<_>>()?,
+            reasoner,
+            coder,
+            verifier,
+        })
+    }
+
+    fn sampling(&self) -> Sampling {
+        Sampling {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            tokens_max: self.max_tokens,
+            stop: self.stop.clone(),
+        }
+    }
+
+    fn selector(&self, loaded: &Loaded) -> Selector {
+        let default = if loaded.verifier.is_some() {
+            Selector::Weighted
+        } else {
+            Selector::Majority
+        };
+        self.select.unwrap_or(default)
+    }
+}
+
+/// Opens a recording and says on standard error which of its lines were left out.
+#[expect(
+    clippy::print_stderr,
+    reason = "a warning, and the rest of the recording is used"
+)]
+fn open_replay(path: &Path) -> Result<Replay> {
+    let replay = Replay::open(path)?;
+    for damaged in replay.damaged() {
+        eprintln!("rerank: left out {damaged}");
+    }
+    Ok(replay)
+}
+
+/// Opens the sandbox, with a progress bar while it is first built.
+fn open_sandbox() -> Result<Sandbox> {
+    with_sandbox_bar(|cache, report| Sandbox::open(cache, report))
+}
+
+/// Calls `open` with the user's cache folder and a progress bar.
+fn with_sandbox_bar(
+    open: impl FnOnce(&Path, &dyn Fn(&str, f32)) -> rerank::Result<Sandbox>,
+) -> Result<Sandbox> {
+    let bar = bar("sandbox", 100);
+    let report = |phase: &str, share: f32| {
+        bar.set_message(phase.to_owned());
+        bar.set_position((share * 100.0) as u64);
+    };
+    let sandbox = open(&cache_folder()?, &report)?;
+    bar.finish_and_clear();
+    Ok(sandbox)
+}
+
+fn cache_folder() -> Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    Sandbox::cache_directory(variable("XDG_CACHE_HOME"), variable("HOME"))
+        .context("there is no cache folder: set HOME or XDG_CACHE_HOME")
+}
+
+/// A progress bar on standard error; hidden where that is no terminal.
+fn bar(name: &str, length: u64) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} {elapsed} (left: {eta})")
+            .expect("the template is valid");
+    ProgressBar::new(length)
+        .with_style(style)
+        .with_prefix(name.to_owned())
+}
+
+/// A file's text, or standard input's for `-`.
+fn read_text(path: &Path) -> Result<String> {
+    if path == Path::new("-") {
+        return std::io::read_to_string(std::io::stdin()).context("cannot read standard input");
+    }
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}

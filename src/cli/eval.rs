@@ -1,0 +1,188 @@
+//! `rerank eval`: a benchmark.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use rerank::{
+    eval::{
+        metrics::{Estimate, Summary},
+        run::{self, Description},
+    },
+    problem::Problem,
+    select::{Filter, Selector},
+    solve::Models,
+    task::Benchmark,
+};
+
+use super::{ModelArguments, bar, open_replay, open_sandbox, solve};
+
+/// Solve a benchmark and report how each selector does
+#[derive(Args)]
+#[command(after_help = "Examples:
+  rerank eval gsm8k --data test.jsonl --reasoner qwen2.5-math-1.5b.gguf -n 16 --out out/gsm8k
+  rerank eval gsm8k --replay samples.jsonl.gz
+
+A run that was stopped goes on when it is started again with the same --out.")]
+pub struct Arguments {
+    /// A benchmark that comes with rerank (gsm8k), or the path of a manifest (.toml)
+    benchmark: String,
+    /// The rows, as JSON Lines; with --replay the recording's own problems by default
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Only the first K problems
+    #[arg(long, value_name = "K")]
+    limit: Option<usize>,
+    /// Folder for traces.jsonl, run.json and summary.json
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    models: ModelArguments,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[expect(clippy::print_stdout, reason = "the command's one result")]
+pub fn run(arguments: Arguments) -> Result<()> {
+    let benchmark = Benchmark::find(&arguments.benchmark)?;
+    let mut problems = problems(&arguments, &benchmark)?;
+    problems.truncate(arguments.limit.unwrap_or(usize::MAX));
+    let mut loaded = arguments.models.load()?;
+    let sandbox = open_sandbox()?;
+    let options = solve::options(&arguments.models, &loaded, benchmark.rule);
+
+    let roles = [
+        ("reasoner", Some(loaded.reasoner)),
+        ("coder", loaded.coder),
+        ("verifier", loaded.verifier),
+    ];
+    let mut models = Vec::new();
+    for (role, index) in roles {
+        let Some(index) = index else { continue };
+        let model = &loaded.models[index];
+        models.push((role.to_owned(), model.name().to_owned(), model.sha256()?));
+    }
+    let description = Description {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        benchmark: benchmark.name.clone(),
+        problems: problems.len(),
+        models,
+        samples: options.samples,
+        sampling: format!("{:?}", options.sampling),
+        rule: format!("{:?}, filter {:?}", options.selector, options.filter),
+        seed: options.seed,
+    };
+
+    // Without --out the record is still kept while the run lasts, so that both ways are one way.
+    let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
+    let out = arguments.out.as_deref().unwrap_or(temporary.path());
+    let bar = bar(&benchmark.name, problems.len() as u64);
+    let (reasoner, coder, verifier) = (loaded.reasoner, loaded.coder, loaded.verifier);
+    let mut models = Models {
+        loaded: &mut loaded.models,
+        reasoner,
+        coder,
+        verifier,
+    };
+    let summary = run::run(
+        &benchmark,
+        &problems,
+        &mut models,
+        &sandbox,
+        &options,
+        &description,
+        out,
+        &|done, all| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        },
+    )?;
+    bar.finish_and_clear();
+
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        println!("{}", table(&summary));
+        println!("{}", footer(&summary));
+    }
+    Ok(())
+}
+
+fn problems(arguments: &Arguments, benchmark: &Benchmark) -> Result<Vec<Problem>> {
+    if let Some(path) = &arguments.data {
+        return Ok(benchmark.problems(path)?);
+    }
+    let Some(path) = &arguments.models.replay else {
+        bail!(
+            "no problems were named: give --data FILE with the rows of {}",
+            benchmark.name
+        );
+    };
+    let replay = open_replay(path)?;
+    Ok(replay.problems().cloned().collect())
+}
+
+fn table(summary: &Summary) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    table.set_header(["selector", "filter", "accuracy", "95 % interval"]);
+    let mut row = |selector: &str, filter: &str, estimate: Estimate| {
+        table.add_row([
+            Cell::new(selector),
+            Cell::new(filter),
+            Cell::new(percent(estimate.value)).set_alignment(CellAlignment::Right),
+            Cell::new(format!(
+                "{} – {}",
+                percent(estimate.low),
+                percent(estimate.high)
+            )),
+        ]);
+    };
+    row("mean sample", "", summary.mean_sample);
+    for selected in &summary.selectors {
+        let selector = match selected.selector {
+            Selector::Majority => "majority",
+            Selector::Verifier => "verifier",
+            Selector::Weighted => "weighted",
+        };
+        let filter = match selected.filter {
+            Filter::Cotnpot => "cotnpot",
+            Filter::Off => "",
+        };
+        row(selector, filter, selected.accuracy);
+    }
+    row("oracle", "", summary.oracle);
+    table
+}
+
+fn footer(summary: &Summary) -> String {
+    let share = |value: Option<f64>| value.map_or("—".to_owned(), percent);
+    let filter = summary.filter;
+    let outcomes: Vec<String> = summary
+        .executions
+        .iter()
+        .map(|(outcome, count)| format!("{count} {outcome}"))
+        .collect();
+    format!(
+        "{} problems, {:.1} candidates each, {:.1} s\nprograms: {}\nfilter: {} of verdicts clear; kept \
+        candidates right {}; right candidates kept {}; nobody survived on {} problems",
+        summary.problems,
+        summary.samples_mean,
+        summary.seconds,
+        if outcomes.is_empty() {
+            "none".to_owned()
+        } else {
+            outcomes.join(", ")
+        },
+        share(filter.clear),
+        share(filter.precision),
+        share(filter.recall),
+        filter.all_dropped
+    )
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}

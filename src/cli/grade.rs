@@ -1,0 +1,94 @@
+//! `rerank grade`: are two answers the same?
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use rayon::prelude::*;
+use rerank::answer::{self, Rule};
+use serde_json::{Map, Value, json};
+
+use super::read_text;
+
+/// Compare answers with gold answers: JSON lines {"gold","answer"} gain "equal" and "how"
+#[derive(Args)]
+#[command(
+    after_help = "Either side may be a bare answer or a whole solution that ends in one.
+
+Example:
+  echo '{\"gold\": \"\\\\frac{1}{2}\", \"answer\": \"so it is \\\\boxed{0.5}\"}' | rerank grade -"
+)]
+pub struct Arguments {
+    /// JSON Lines, or - for standard input
+    file: PathBuf,
+    /// How answers are found and compared, where a line does not name its own "rule"
+    #[arg(long, value_enum, default_value_t = RuleArgument::Math)]
+    rule: RuleArgument,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum RuleArgument {
+    Number,
+    Math,
+    Choice,
+}
+
+pub fn run(arguments: Arguments) -> Result<()> {
+    let rule = match arguments.rule {
+        RuleArgument::Number => Rule::Number,
+        RuleArgument::Math => Rule::Math,
+        RuleArgument::Choice => Rule::Choice,
+    };
+    let text = read_text(&arguments.file)?;
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let graded: Vec<Value> = lines.par_iter().map(|line| graded(line, rule)).collect();
+    let mut out = BufWriter::new(io::stdout().lock());
+    for row in graded {
+        serde_json::to_writer(&mut out, &row).context("cannot write to standard output")?;
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// The line with `equal` and `how` added; a line that cannot be read becomes `{"error"}`.
+fn graded(line: &str, rule: Rule) -> Value {
+    let mut row: Map<String, Value> = match serde_json::from_str(line) {
+        Ok(row) => row,
+        Err(source) => {
+            return json!({ "error": format!("not a JSON object: {source}"), "line": line });
+        }
+    };
+    let rule = match row
+        .get("rule")
+        .map(|name| serde_json::from_value(name.clone()))
+    {
+        None => rule,
+        Some(Ok(named)) => named,
+        Some(Err(source)) => {
+            row.insert("error".to_owned(), format!("rule: {source}").into());
+            return Value::Object(row);
+        }
+    };
+    let side = |name: &str| match row.get(name) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Null) | None => None,
+        Some(other) => Some(other.to_string()),
+    };
+    let (Some(gold), Some(given)) = (side("gold"), side("answer")) else {
+        row.insert(
+            "error".to_owned(),
+            "\"gold\" and \"answer\" are needed".into(),
+        );
+        return Value::Object(row);
+    };
+    let grade = answer::grade(&gold, &given, rule);
+    row.insert("equal".to_owned(), grade.equal.into());
+    row.insert("how".to_owned(), grade.how.into());
+    Value::Object(row)
+}

@@ -1,0 +1,135 @@
+//! `rerank sandbox`: run programs as the filter does.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use rerank::{
+    execute::{Limits, Sandbox, execute},
+    trace::{Execution, Outcome, Program},
+};
+use serde_json::Value;
+
+use super::{bar, open_sandbox, read_text, with_sandbox_bar};
+
+/// Run model-written Python in isolation: no files, no network, bounded time, memory and output
+#[derive(Subcommand)]
+pub enum Command {
+    Run(Run),
+    /// Build the interpreter's snapshot anew (about a minute); it is otherwise built on first use
+    Build,
+    /// Tell which Python this is, with which packages, and where its snapshot is
+    Info {
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Run one program, or with --batch one per line of JSON {"program"}
+#[derive(Args)]
+#[command(after_help = "Example:
+  echo 'from sympy import *; x = symbols(\"x\"); print(solve(x**2 - 7*x + 12))' | rerank sandbox run -")]
+pub struct Run {
+    /// The program, or - for standard input
+    file: PathBuf,
+    /// Read JSON lines {"program"} and write one execution per line, in order, on all cores
+    #[arg(long)]
+    batch: bool,
+    /// Print the execution as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Run(arguments) if arguments.batch => run_batch(&arguments),
+        Command::Run(arguments) => run_one(&arguments),
+        Command::Build => {
+            let sandbox = with_sandbox_bar(|cache, report| Sandbox::build(cache, report))?;
+            describe(&sandbox, false)
+        }
+        Command::Info { json } => describe(&open_sandbox()?, json),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's one result")]
+fn run_one(arguments: &Run) -> Result<()> {
+    let program = Program(read_text(&arguments.file)?);
+    let execution = open_sandbox()?.run(&program, &Limits::default());
+    if arguments.json {
+        println!("{}", serde_json::to_string(&execution)?);
+        return Ok(());
+    }
+    print!("{}", execution.stdout);
+    match execution {
+        Execution {
+            outcome: Outcome::Finished,
+            stdout,
+            value: Some(value),
+            ..
+        } if stdout.trim().is_empty() => {
+            println!("{value}");
+            Ok(())
+        }
+        Execution {
+            outcome: Outcome::Finished,
+            ..
+        } => Ok(()),
+        Execution { outcome, .. } => bail!("{outcome}"),
+    }
+}
+
+fn run_batch(arguments: &Run) -> Result<()> {
+    let text = read_text(&arguments.file)?;
+    let mut programs = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let row: Value = serde_json::from_str(line)
+            .with_context(|| format!("{}, line {}", arguments.file.display(), index + 1))?;
+        let Some(program) = row.get("program").and_then(Value::as_str) else {
+            bail!(
+                "{}, line {}: there is no field \"program\"",
+                arguments.file.display(),
+                index + 1
+            );
+        };
+        programs.push(Some(Program(program.to_owned())));
+    }
+    let sandbox = open_sandbox()?;
+    let bar = bar("programs", programs.len() as u64);
+    let executions = execute(&programs, &sandbox, &Limits::default(), &|| bar.inc(1));
+    bar.finish_and_clear();
+    let mut out = BufWriter::new(io::stdout().lock());
+    for execution in executions {
+        serde_json::to_writer(&mut out, &execution)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+#[expect(clippy::print_stdout, reason = "the command's one result")]
+fn describe(sandbox: &Sandbox, json: bool) -> Result<()> {
+    let description = sandbox.description();
+    if json {
+        println!("{}", serde_json::to_string(&description)?);
+        return Ok(());
+    }
+    let packages = match &description.packages_missing {
+        None => description.packages.join(", "),
+        Some(why) => format!("none ({why})"),
+    };
+    println!("python    {}", description.python);
+    println!("packages  {packages}");
+    println!(
+        "snapshot  {} ({} MB of code, {} MB of memory shared until written)",
+        description.path.display(),
+        description.code_bytes / 1_000_000,
+        description.memory_bytes / 1_000_000
+    );
+    println!("blake3    {}", description.blake3);
+    println!("built in  {:.1} s", description.build_seconds);
+    Ok(())
+}

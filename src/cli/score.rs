@@ -1,0 +1,159 @@
+//! `rerank score`: a verifier's numbers for given candidates.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use rerank::{
+    model::{LanguageModel, LlamaCpp, Request, prompt},
+    problem::Question,
+};
+use serde_json::{Map, Value, json};
+
+use super::{ModelFile, bar, read_text};
+
+/// Score candidates: JSON lines {"question","candidates":[...]} gain "scores"
+#[derive(Args)]
+#[command(after_help = "Example:
+  echo '{\"question\": \"2+2?\", \"candidates\": [\"It is 4.\", \"It is 5.\"]}' \\
+      | rerank score --verifier BASE.gguf+verifier.gguf -")]
+pub struct Arguments {
+    /// JSON Lines, or - for standard input
+    file: PathBuf,
+    /// The verifier: a .gguf file, or BASE.gguf+ADAPTER.gguf
+    #[arg(long, value_name = "M")]
+    verifier: String,
+    /// What the score is; by default the reward model's head where there is one, else the mean
+    #[arg(long, value_enum)]
+    reward: Option<Reward>,
+    /// Subtract what the base gives without the adapter
+    #[arg(long)]
+    minus_base: bool,
+    /// What the candidates answer
+    #[arg(long, value_enum, default_value_t = super::TaskArgument::Math)]
+    task: super::TaskArgument,
+    #[command(flatten)]
+    file_options: ModelFile,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Reward {
+    /// Mean log-probability per token (SimPO)
+    Mean,
+    /// Sum of log-probabilities
+    Sum,
+    /// The reward model's head (ORM)
+    Head,
+}
+
+pub fn run(arguments: Arguments) -> Result<()> {
+    let text = read_text(&arguments.file)?;
+    let mut verifier = arguments.file_options.load(&arguments.verifier)?;
+    let default = if verifier.has_head() {
+        Reward::Head
+    } else {
+        Reward::Mean
+    };
+    let reward = arguments.reward.unwrap_or(default);
+    if reward == Reward::Head && !verifier.has_head() {
+        bail!(
+            "model {}: it has no reward head beside it (.head.gguf)",
+            verifier.name()
+        );
+    }
+    if arguments.minus_base && (reward == Reward::Head || !verifier.has_adapter()) {
+        bail!(
+            "--minus-base needs log-probabilities and an adapter: name the verifier as BASE.gguf+ADAPTER.gguf"
+        );
+    }
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let bar = bar("score", lines.len() as u64);
+    let mut out = BufWriter::new(io::stdout().lock());
+    for line in lines {
+        serde_json::to_writer(&mut out, &scored(line, &mut verifier, reward, &arguments)?)?;
+        out.write_all(b"\n")?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(out.flush()?)
+}
+
+/// The line with `scores` added; a line that cannot be scored gains `error` instead.
+fn scored(
+    line: &str,
+    verifier: &mut LlamaCpp,
+    reward: Reward,
+    arguments: &Arguments,
+) -> Result<Value> {
+    let mut row: Map<String, Value> = match serde_json::from_str(line) {
+        Ok(row) => row,
+        Err(source) => {
+            return Ok(json!({ "error": format!("not a JSON object: {source}"), "line": line }));
+        }
+    };
+    let texts: Option<Vec<&str>> = row
+        .get("candidates")
+        .and_then(Value::as_array)
+        .and_then(|list| list.iter().map(Value::as_str).collect());
+    let (Some(text), Some(texts)) = (row.get("question").and_then(Value::as_str), texts) else {
+        row.insert(
+            "error".to_owned(),
+            "\"question\" and a list of texts \"candidates\" are needed".into(),
+        );
+        return Ok(Value::Object(row));
+    };
+    let question = Question {
+        id: String::new(),
+        text: text.to_owned(),
+        task: arguments.task.into(),
+    };
+    let messages = prompt::solve(&question);
+    let request = Request {
+        question: &question,
+        candidate: None,
+        messages,
+        samples: 0,
+        seed: 0,
+    };
+    let scores = scores(verifier, &request, &texts, reward, arguments.minus_base);
+    match scores {
+        Ok(scores) => row.insert("scores".to_owned(), scores.into()),
+        Err(error) => row.insert("error".to_owned(), error.to_string().into()),
+    };
+    Ok(Value::Object(row))
+}
+
+fn scores(
+    verifier: &mut LlamaCpp,
+    request: &Request,
+    texts: &[&str],
+    reward: Reward,
+    minus_base: bool,
+) -> rerank::Result<Vec<Option<f64>>> {
+    let quiet = |_, _| {};
+    if reward == Reward::Head {
+        return Ok(verifier.score(request, texts, &quiet)?.scores);
+    }
+    let of = |with_adapter: bool| -> rerank::Result<Vec<f64>> {
+        let (logprobs, _) = verifier.logprobs(request, texts, with_adapter, &quiet)?;
+        let number = |logprob: &rerank::model::llama::Logprob| match reward {
+            Reward::Sum => logprob.sum,
+            _ => logprob.mean(),
+        };
+        Ok(logprobs.iter().map(number).collect())
+    };
+    let mut scores = of(true)?;
+    if minus_base {
+        scores
+            .iter_mut()
+            .zip(of(false)?)
+            .for_each(|(score, base)| *score -= base);
+    }
+    Ok(scores.into_iter().map(Some).collect())
+}

@@ -1,0 +1,223 @@
+//! `rerank solve`: one question.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use indicatif::ProgressBar;
+use rerank::{
+    answer::Rule,
+    eval::metrics::rankings,
+    execute::Limits,
+    model::Sampling,
+    problem::Question,
+    solve::{self, Models, Options, Stage},
+    trace::{Outcome, Reason, Trace, TracedCandidate, Verdict},
+};
+
+use super::{Loaded, ModelArguments, TaskArgument, bar, open_sandbox};
+
+/// Answer one question: sample, translate, run, filter, score, choose
+#[derive(Args)]
+#[command(after_help = "Examples:
+  rerank solve \"Natalia sold 48 clips in April and half as many in May. How many in all?\" \\
+      --reasoner qwen2.5-math-1.5b.gguf --coder qwen2.5-coder-1.5b.gguf -n 32
+  rerank solve \"...\" --replay samples.jsonl.gz --json | jq .answer")]
+pub struct Arguments {
+    /// The question
+    question: String,
+    /// What a solution is
+    #[arg(long, value_enum, default_value_t = TaskArgument::Math)]
+    task: TaskArgument,
+    #[command(flatten)]
+    models: ModelArguments,
+    /// Print the trace as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The options of a solve as the command line gives them.
+pub(super) fn options(arguments: &ModelArguments, loaded: &Loaded, rule: Rule) -> Options {
+    Options {
+        samples: arguments.samples.into(),
+        sampling: arguments.sampling(),
+        translating: Sampling {
+            temperature: 0.0,
+            ..Sampling::default()
+        },
+        limits: Limits::default(),
+        rule,
+        selector: arguments.selector(loaded),
+        filter: arguments.filter,
+        seed: arguments.seed,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's one result")]
+pub fn run(arguments: Arguments) -> Result<()> {
+    let question = Question {
+        id: "question".to_owned(),
+        text: arguments.question,
+        task: arguments.task.into(),
+    };
+    let mut loaded = arguments.models.load()?;
+    let sandbox = open_sandbox()?;
+    let options = options(&arguments.models, &loaded, Rule::Math);
+
+    let bar = bar("solve", 0);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let (reasoner, coder, verifier) = (loaded.reasoner, loaded.coder, loaded.verifier);
+    let mut models = Models {
+        loaded: &mut loaded.models,
+        reasoner,
+        coder,
+        verifier,
+    };
+    let trace = solve::solve(
+        &question,
+        &mut models,
+        &sandbox,
+        &options,
+        &|stage, done, all| {
+            show(&bar, stage, done, all);
+        },
+    )?;
+    bar.finish_and_clear();
+
+    if arguments.json {
+        println!("{}", serde_json::to_string(&trace)?);
+    } else {
+        println!("{}", table(&trace));
+        println!("{}", footer(&trace, options.rule));
+    }
+    Ok(())
+}
+
+fn show(bar: &ProgressBar, stage: Stage, done: usize, all: usize) {
+    bar.set_message(match stage {
+        Stage::Sample => "sampling candidates",
+        Stage::Translate => "writing programs",
+        Stage::Execute => "running programs",
+        Stage::Score => "scoring candidates",
+    });
+    bar.set_length(all as u64);
+    bar.set_position(done as u64);
+}
+
+/// One row per candidate, in the order they were drawn.
+fn table(trace: &Trace) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    if !table.is_tty() {
+        table.set_width(WIDTH_OF_FILES);
+    }
+    table.set_header([
+        "",
+        "candidate",
+        "answer",
+        "program gives",
+        "verdict",
+        "score",
+    ]);
+    for (index, traced) in trace.candidates.iter().enumerate() {
+        let mark = if trace.ranking.chosen == Some(index) {
+            "▶"
+        } else {
+            ""
+        };
+        table.add_row([
+            Cell::new(mark),
+            Cell::new(ending(&traced.candidate.text)),
+            Cell::new(ending(traced.candidate.answer.as_deref().unwrap_or("—")))
+                .set_alignment(CellAlignment::Right),
+            Cell::new(ending(&program_gives(traced))).set_alignment(CellAlignment::Right),
+            Cell::new(verdict(traced.verdict)),
+            Cell::new(
+                traced
+                    .score
+                    .map_or("—".to_owned(), |score| format!("{:.3}", score.0)),
+            )
+            .set_alignment(CellAlignment::Right),
+        ]);
+    }
+    table
+}
+
+/// The answer, what every selector would have answered, and what it took.
+fn footer(trace: &Trace, rule: Rule) -> String {
+    let answer = trace
+        .answer
+        .as_deref()
+        .unwrap_or("none of the candidates ends in an answer");
+    let mut lines = vec![format!("answer: {answer}   (by {})", trace.ranking.rule)];
+    let by_selector = rankings(trace, rule)
+        .into_iter()
+        .filter_map(|(.., ranking)| {
+            let chosen = &trace.candidates[ranking.chosen?];
+            Some(format!(
+                "{} {}",
+                ranking.rule,
+                chosen.candidate.answer.as_deref()?
+            ))
+        });
+    lines.push(format!(
+        "each selector: {}",
+        by_selector.collect::<Vec<_>>().join(" · ")
+    ));
+    let (timings, tokens) = (trace.timings_ms, trace.tokens);
+    if tokens.prompt > 0 {
+        lines.push(format!(
+            "prompt: {} tokens, evaluated once in {:.0} ms; {} candidates: {} tokens in {:.0} ms",
+            tokens.prompt,
+            timings.prompt,
+            trace.candidates.len(),
+            tokens.sample,
+            timings.sample - timings.prompt
+        ));
+    }
+    lines.push(format!(
+        "programs: written in {:.0} ms, run in {:.1} ms; scores: {:.0} ms; all: {:.0} ms",
+        timings.translate, timings.execute, timings.score, timings.total
+    ));
+    lines.join("\n")
+}
+
+fn program_gives(traced: &TracedCandidate) -> String {
+    match &traced.execution {
+        None => "—".to_owned(),
+        Some(execution) => match (&execution.outcome, &execution.value) {
+            (Outcome::Finished, Some(value)) => value.clone(),
+            (Outcome::Finished, None) => "nothing".to_owned(),
+            (outcome, _) => outcome.to_string(),
+        },
+    }
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Agrees => "agrees",
+        Verdict::Disagrees => "disagrees",
+        Verdict::Unclear(Reason::NoAnswer) => "unclear: no answer",
+        Verdict::Unclear(Reason::NoProgram) => "unclear: no program",
+        Verdict::Unclear(Reason::Constant) => "unclear: constant",
+        Verdict::Unclear(Reason::Syntax) => "unclear: syntax",
+        Verdict::Unclear(Reason::Raised) => "unclear: raised",
+        Verdict::Unclear(Reason::Limit) => "unclear: limit",
+        Verdict::Unclear(Reason::NoValue) => "unclear: no value",
+    }
+}
+
+/// Columns of a table that is not shown on a terminal.
+const WIDTH_OF_FILES: u16 = 100;
+
+/// The end of a text, where the answer stands, on one line.
+fn ending(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 90;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().rev().nth(CHARACTERS_MAX - 1) {
+        Some((place, _)) if place > 0 => format!("… {}", &words[place..]),
+        _ => words,
+    }
+}

@@ -1,0 +1,288 @@
+//! `rerank train-verifier`: pairs in, a verifier for llama.cpp out.
+
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use rerank::{
+    model::{gguf::Precision, hugging_face, llama::Tokenizer, replay},
+    problem::Task,
+    train::{self, Collapse, Event, Options, lora::Lora, objective::Objective, pairs},
+};
+
+use super::bar;
+
+/// Train a verifier from preference pairs, out to a GGUF that `--verifier` takes
+#[derive(Args)]
+#[command(after_help = "Examples:
+  rerank train-verifier --pairs pairs.jsonl --base qwen2.5-0.5b-f16.gguf --out verifier.gguf
+  rerank solve \"...\" --reasoner BASE.gguf --verifier qwen2.5-0.5b-f16.gguf+verifier.gguf
+
+Beside the result, OUT.train/ holds the state of the run (see --resume) and metrics.jsonl.")]
+pub struct Arguments {
+    /// Rows of prompt, chosen, rejected: of `rerank pairs`, or any that TRL reads
+    #[arg(long, value_name = "FILE")]
+    pairs: PathBuf,
+    /// The model to start from (llama, mistral or qwen2): a .gguf of any quantisation, or a Hugging
+    /// Face folder, from which OUT.base.gguf is written
+    #[arg(long, value_name = "FILE|DIR")]
+    base: PathBuf,
+    /// Where the adapter goes, or with --full the model
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// simpo, dpo, ipo, kto, orpo, sft or orm
+    #[arg(long, default_value = "simpo")]
+    objective: String,
+    /// Scale of the margin (simpo 2, dpo 0.1, ipo 0.1, kto 0.1)
+    #[arg(long)]
+    beta: Option<f64>,
+    /// simpo: target margin gamma as a share of beta
+    #[arg(long)]
+    gamma_ratio: Option<f64>,
+    /// simpo: a hinge in place of the logistic loss
+    #[arg(long)]
+    hinge: bool,
+    /// simpo, dpo: share of pairs taken to be labelled the wrong way round
+    #[arg(long)]
+    label_smoothing: Option<f64>,
+    /// simpo: weight of the chosen solution's likelihood; orpo: weight of the odds ratio
+    #[arg(long)]
+    weight: Option<f64>,
+    /// Train all weights instead of a LoRA adapter
+    #[arg(long)]
+    full: bool,
+    /// LoRA: rank
+    #[arg(long, default_value_t = 16, conflicts_with = "full")]
+    rank: usize,
+    /// LoRA: the change is scaled by alpha / rank
+    #[arg(long, default_value_t = 32.0, conflicts_with = "full")]
+    alpha: f32,
+    /// LoRA: matrices to adapt; by default all of attention and feed-forward
+    #[arg(long, value_delimiter = ',', conflicts_with = "full")]
+    targets: Option<Vec<String>>,
+    /// How the result is stored
+    #[arg(long, value_enum, default_value_t = PrecisionArgument::F16)]
+    precision: PrecisionArgument,
+    /// Highest learning rate; by default 1e-4 for LoRA, 5e-7 for --full (SimPO's own for reasoning)
+    #[arg(long)]
+    lr: Option<f64>,
+    /// Times each problem is seen
+    #[arg(long, default_value_t = 1)]
+    epochs: usize,
+    /// Pairs of a step (a problem's pairs stay together)
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Most tokens of a prompt and a solution; pairs with longer ones are left out and counted
+    #[arg(long, value_name = "TOKENS", default_value_t = 2048)]
+    max_length: usize,
+    /// Tokens in memory at a time; larger steps are accumulated
+    #[arg(long, value_name = "TOKENS", default_value_t = 8192)]
+    tokens_in_memory: usize,
+    /// Keep only each block's input for the backward pass: less memory, a third more work
+    #[arg(long)]
+    gradient_checkpointing: bool,
+    /// Steps from one evaluation on the held-out problems to the next; 0: ten in the run
+    #[arg(long, default_value_t = 0)]
+    evaluate_every: usize,
+    /// Stop when correct solutions become unlikely, instead of only warning
+    #[arg(long)]
+    stop_on_collapse: bool,
+    /// What a prompt asks for
+    #[arg(long, value_enum, default_value_t = super::TaskArgument::Math)]
+    task: super::TaskArgument,
+    /// Chooses the order of the problems and the first weights
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Go on where an earlier run with the same options stopped
+    #[arg(long)]
+    resume: bool,
+    /// Allow gamma/beta above 2, which almost no pair can reach
+    #[arg(long)]
+    force: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionArgument {
+    F32,
+    F16,
+    #[value(name = "q8_0")]
+    Q8_0,
+}
+
+#[expect(clippy::print_stdout, reason = "the command's one result")]
+pub fn run(mut arguments: Arguments) -> Result<()> {
+    if arguments.base.is_dir() {
+        // The verifier will be BASE.gguf+ADAPTER.gguf, so the base is needed as GGUF anyway.
+        let base = arguments.out.with_extension("base.gguf");
+        hugging_face::read(&arguments.base)?.write(&base, Precision::F16)?;
+        arguments.base = base;
+    }
+    let options = options(&arguments)?;
+    let task: Task = arguments.task.into();
+    let tokenizer = Tokenizer::open(&arguments.base, task)?;
+    let rows = String::from_utf8_lossy(&replay::read(&arguments.pairs)?).into_owned();
+    let (problems, skipped) = pairs::parse(&rows, &arguments.pairs)?;
+    if problems.is_empty() {
+        bail!(
+            "{} holds no pair to learn from ({} with equal sides, {} with an empty one)",
+            arguments.pairs.display(),
+            skipped.equal,
+            skipped.empty
+        );
+    }
+
+    let bar = bar("train", 0);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    let mut tokens = 0;
+    let started = Instant::now();
+    let summary = train::run(&options, &problems, &tokenizer, &mut |event| {
+        match event {
+            Event::Step(metrics) => {
+                tokens += metrics.tokens;
+                bar.set_length(metrics.steps as u64);
+                bar.set_position(metrics.step as u64);
+                bar.set_message(format!(
+                    "loss {:.4} margin {:.3} accuracy {:.0} % {:.0} tokens/s",
+                    metrics.loss,
+                    metrics.margin,
+                    metrics.accuracy * 100.0,
+                    tokens as f64 / started.elapsed().as_secs_f64()
+                ));
+            }
+            Event::Evaluation(step, found) => bar.println(format!(
+                "step {step}: best of N right on {:.1} % of {} held-out problems, pairs right {:.1} %",
+                found.best_of_n * 100.0,
+                found.problems,
+                found.pair_accuracy * 100.0
+            )),
+            Event::Warning(text) => bar.println(format!("rerank: {text}")),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    bar.finish_and_clear();
+
+    if arguments.json {
+        println!("{}", serde_json::to_string(&summary)?);
+        return Ok(());
+    }
+    println!(
+        "{} after {} steps over {} pairs of {} problems",
+        arguments.out.display(),
+        summary.steps,
+        summary.pairs,
+        summary.problems
+    );
+    println!(
+        "left out: {} with equal sides, {} with an empty one, {} too long",
+        skipped.equal + summary.skipped.equal,
+        skipped.empty + summary.skipped.empty,
+        summary.skipped.too_long
+    );
+    println!(
+        "tokens of an epoch: {}; a pairwise trainer computes {}",
+        summary.saved.tokens, summary.saved.pairwise
+    );
+    if let Some((step, best)) = &summary.best {
+        println!(
+            "held out: best of N right on {:.1} % of {} problems after step {step}, {:.1} % before; blind choice {:.1} %",
+            best.best_of_n * 100.0,
+            best.problems,
+            summary.before.best_of_n * 100.0,
+            best.blind * 100.0
+        );
+        println!(
+            "score against length: correlation {:+.2}; against shared prefix: {:+.2}",
+            best.length_correlation, best.prefix_correlation
+        );
+    }
+    Ok(())
+}
+
+fn options(arguments: &Arguments) -> Result<Options> {
+    let mut objective = Objective::from_name(&arguments.objective)?;
+    let given =
+        |value: Option<f64>, name: &'static str, place: Option<&mut f64>| match (value, place) {
+            (Some(value), Some(place)) => {
+                *place = value;
+                Ok(())
+            }
+            (Some(_), None) => bail!(
+                "--{name} has no meaning for --objective {}",
+                arguments.objective
+            ),
+            (None, _) => Ok(()),
+        };
+    let (beta, gamma, smoothing, weight) = match &mut objective {
+        Objective::Simpo {
+            beta,
+            gamma_ratio,
+            hinge,
+            label_smoothing,
+            sft_weight,
+        } => {
+            *hinge = arguments.hinge;
+            (
+                Some(beta),
+                Some(gamma_ratio),
+                Some(label_smoothing),
+                Some(sft_weight),
+            )
+        }
+        Objective::Dpo {
+            beta,
+            label_smoothing,
+        } => (Some(beta), None, Some(label_smoothing), None),
+        Objective::Ipo { beta } | Objective::Kto { beta, .. } => (Some(beta), None, None, None),
+        Objective::Orpo { lambda } => (None, None, None, Some(lambda)),
+        Objective::Sft | Objective::Orm => (None, None, None, None),
+    };
+    given(arguments.beta, "beta", beta)?;
+    given(arguments.gamma_ratio, "gamma-ratio", gamma)?;
+    given(arguments.label_smoothing, "label-smoothing", smoothing)?;
+    given(arguments.weight, "weight", weight)?;
+
+    let defaults = Options::new(arguments.base.clone(), arguments.out.clone());
+    let lora = Lora {
+        rank: arguments.rank,
+        alpha: arguments.alpha,
+        targets: arguments
+            .targets
+            .clone()
+            .unwrap_or_else(|| train::lora::TARGETS.map(str::to_owned).to_vec()),
+    };
+    Ok(Options {
+        objective,
+        rate: arguments
+            .lr
+            .unwrap_or(if arguments.full { 5e-7 } else { defaults.rate }),
+        lora: (!arguments.full).then_some(lora),
+        precision: match arguments.precision {
+            PrecisionArgument::F32 => Precision::F32,
+            PrecisionArgument::F16 => Precision::F16,
+            PrecisionArgument::Q8_0 => Precision::Q8_0,
+        },
+        epochs: arguments.epochs,
+        batch: arguments.batch,
+        length_max: arguments.max_length,
+        tokens_max: arguments.tokens_in_memory,
+        recompute: arguments.gradient_checkpointing,
+        evaluate_every: arguments.evaluate_every,
+        collapse: if arguments.stop_on_collapse {
+            Collapse::Stop
+        } else {
+            Collapse::Warn
+        },
+        seed: arguments.seed,
+        resume: arguments.resume,
+        force: arguments.force,
+        ..defaults
+    })
+}

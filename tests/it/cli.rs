@@ -1,0 +1,597 @@
+//! The binary from outside: what it prints, what it refuses, what it leaves behind.
+#![expect(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "the functions that tests share are tests too"
+)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::{gguf::shared, llama::write_tiny};
+
+const DEMO: &str = "eval/samples/gsm8k-faithful-cot.jsonl.gz";
+
+fn rerank(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rerank"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Checks that a command fails with exactly one sentence and prints nothing else.
+#[track_caller]
+fn refuses(arguments: &[&str], code: i32, expected: &str) {
+    let output = rerank(arguments);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    assert!(output.stdout.is_empty());
+    assert!(message.contains(expected), "{message}");
+    if code == 1 {
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_recorded_question_is_solved_and_shown() {
+    let question = "A robe takes 2 bolts of blue fiber and half that much white fiber.  How many bolts in total does it take?";
+    let folder = tempdir().unwrap();
+    let recording = folder.path().join("robe.jsonl");
+    let rows = serde_json::json!({ "question": question, "gold": "3", "samples": [
+        { "model": "m", "kind": "cot", "text": "It takes 2/2 = 1 bolt of white. 2 + 1 = 3. The answer is 3." },
+        { "model": "m", "kind": "cot", "text": "2 + 2 = 4. The answer is 4." },
+        { "model": "m", "kind": "cot", "text": "Twice 2 is 4. The answer is 4." },
+        { "model": "m", "kind": "pot", "text": "white = 2 / 2\nanswer = 2 + white" },
+        { "model": "m", "kind": "pot", "text": "print(2 + 2 / 2)" },
+        { "model": "m", "kind": "pot", "text": "print(2 + half)" },
+    ]});
+    fs::write(&recording, rows.to_string()).unwrap();
+
+    let shown = stdout(&rerank(&["solve", question, "--replay", text(&recording)]));
+    assert!(
+        shown.contains("answer: 3   (by majority+cotnpot)"),
+        "{shown}"
+    );
+    let printed = stdout(&rerank(&[
+        "solve",
+        question,
+        "--replay",
+        text(&recording),
+        "--json",
+    ]));
+    let trace: Value = serde_json::from_str(&printed).unwrap();
+    let of_candidates = |field: &str| -> Vec<Value> {
+        trace["candidates"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one[field].clone())
+            .collect()
+    };
+    assert_eq!(of_candidates("verdict"), ["agrees", "disagrees", "unclear"]);
+    assert_eq!(
+        of_candidates("verdict_reason"),
+        [Value::Null, Value::Null, "raised".into()]
+    );
+    assert_eq!(trace["candidates"][2]["execution"]["outcome"], "raised");
+    assert_eq!(trace["candidates"][0]["execution"]["value"], "3.0");
+    assert_eq!(trace["answer"], "3");
+    assert_eq!(trace["ranking"], serde_json::json!([0, 2, 1]));
+    // Without the filter the majority is wrong.
+    let unfiltered = stdout(&rerank(&[
+        "solve",
+        question,
+        "--replay",
+        text(&recording),
+        "--filter",
+        "off",
+    ]));
+    assert!(
+        unfiltered.contains("answer: 4   (by majority)"),
+        "{unfiltered}"
+    );
+}
+
+#[test]
+fn readme_shows_what_the_program_prints() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let question = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/eval/samples/question.txt"
+    ))
+    .unwrap();
+    let printed = stdout(&rerank(&["solve", "--replay", DEMO, question.trim_end()]));
+    let (shown, _timings) = printed.split_once("programs: ").unwrap();
+    assert!(
+        readme.contains(shown),
+        "README.md does not show this:\n{shown}"
+    );
+}
+
+#[test]
+fn a_live_model_samples_translates_and_scores() {
+    let folder = tempdir().unwrap();
+    let model = write_tiny(folder.path(), &[]);
+    let arguments = [
+        "solve",
+        "How many?",
+        "-n",
+        "64",
+        "--max-tokens",
+        "6",
+        "--json",
+        "--seed",
+        "3",
+    ];
+    let models = [
+        "--reasoner",
+        text(&model),
+        "--coder",
+        text(&model),
+        "--verifier",
+        text(&model),
+    ];
+    let arguments = [&arguments[..], &models[..]].concat();
+    let solve = || serde_json::from_str::<Value>(&stdout(&rerank(&arguments))).unwrap();
+    let trace = solve();
+    let candidates = trace["candidates"].as_array().unwrap();
+    assert_eq!(candidates.len(), 64);
+    assert!(
+        candidates
+            .iter()
+            .all(|one| one["score"].as_f64().unwrap() < 0.0)
+    );
+    assert!(
+        candidates
+            .iter()
+            .all(|one| one["program"].is_string() && one["execution"]["fuel"].is_u64())
+    );
+    // The prompt once: the question, the instruction and their line ends, a byte a token, and BOS.
+    let prompt = trace["tokens"]["prompt"].as_u64().unwrap();
+    assert!((60..200).contains(&prompt), "{prompt} prompt tokens");
+    let without_clock = |mut trace: Value| {
+        trace["timings_ms"].take();
+        for candidate in trace["candidates"].as_array_mut().unwrap() {
+            candidate["execution"]["ms"].take();
+        }
+        trace
+    };
+    assert_eq!(without_clock(trace), without_clock(solve()));
+}
+
+#[test]
+fn the_demo_recording_is_evaluated_recorded_and_resumed() {
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("run");
+    let arguments = [
+        "eval",
+        "gsm8k",
+        "--replay",
+        DEMO,
+        "--out",
+        text(&out),
+        "--json",
+    ];
+    let summary: Value = serde_json::from_str(&stdout(&rerank(&arguments))).unwrap();
+    assert_eq!(summary["problems"], 102);
+    assert_eq!(json(&out.join("summary.json")), summary);
+    let share = |pointer: &str| summary.pointer(pointer).unwrap().as_f64().unwrap();
+    let (mean, oracle) = (share("/mean_sample/value"), share("/oracle/value"));
+    let (majority, filtered) = (
+        share("/selectors/0/accuracy/value"),
+        share("/selectors/1/accuracy/value"),
+    );
+    assert!(
+        mean < majority && majority <= filtered && filtered < oracle,
+        "{summary:#}"
+    );
+
+    // A run that was killed while it wrote its 41st line goes on, and ends with the same lines.
+    let traces = out.join("traces.jsonl");
+    let without_clock = |path: &Path| -> Vec<Value> {
+        let lines = fs::read_to_string(path).unwrap();
+        let parse = |line: &str| {
+            let mut trace: Value = serde_json::from_str(line).unwrap();
+            trace["timings_ms"].take();
+            for candidate in trace["candidates"].as_array_mut().unwrap() {
+                candidate["execution"]["ms"].take();
+            }
+            trace
+        };
+        lines.lines().map(parse).collect()
+    };
+    let whole = without_clock(&traces);
+    let lines = fs::read_to_string(&traces).unwrap();
+    let cut: String = lines
+        .lines()
+        .take(40)
+        .map(|line| format!("{line}\n"))
+        .collect::<String>()
+        + "{\"id\": \"5";
+    fs::write(&traces, cut).unwrap();
+    stdout(&rerank(&arguments));
+    assert_eq!(without_clock(&traces), whole);
+
+    let other = [&arguments[..], &["--seed", "9"]].concat();
+    refuses(&other, 1, "holds another run: its seed is 0, not 9");
+}
+
+#[test]
+fn gpt4s_programs_give_what_was_recorded() {
+    let (Some(rows), Some(samples)) = (
+        shared("gsm8k/test.jsonl"),
+        shared("samples/gsm8k_gpt4_cot_pot.jsonl.gz"),
+    ) else {
+        return;
+    };
+    let folder = tempdir().unwrap();
+    let out = folder.path().join("run");
+    let arguments = [
+        "eval",
+        "gsm8k",
+        "--data",
+        text(&rows),
+        "--replay",
+        text(&samples),
+        "--out",
+        text(&out),
+        "--json",
+    ];
+    let summary: Value = serde_json::from_str(&stdout(&rerank(&arguments))).unwrap();
+    assert_eq!(summary["problems"], 1319);
+    let share = |pointer: &str| summary.pointer(pointer).unwrap().as_f64().unwrap();
+    // Measured when the recording was staged, with another grader: 95.0, 96.1 and 97.6 %.
+    assert!(
+        (share("/mean_sample/value") - 0.950).abs() < 0.005,
+        "{summary:#}"
+    );
+    assert!(
+        (share("/selectors/0/accuracy/value") - 0.961).abs() < 0.006,
+        "{summary:#}"
+    );
+    assert!(
+        (share("/oracle/value") - 0.976).abs() < 0.005,
+        "{summary:#}"
+    );
+    // 11 of 7,913 when this was written: five programs import numpy, five leave a tuple of which the
+    // source recorded the first entry, and one uses a name it never set.
+    let (missed, all) = recorded_values_reproduced(&out.join("traces.jsonl"), &samples);
+    assert!(
+        all > 7_000 && missed * 500 <= all,
+        "{missed} of {all} recorded values missed"
+    );
+}
+
+/// Of the recorded program results (those that are numbers), how many the sandbox did not
+/// reproduce, and how many there are.
+fn recorded_values_reproduced(traces: &Path, samples: &Path) -> (usize, usize) {
+    let mut unpacked = String::new();
+    let mut reader = flate2::read::GzDecoder::new(fs::File::open(samples).unwrap());
+    std::io::Read::read_to_string(&mut reader, &mut unpacked).unwrap();
+    let (mut missed, mut all) = (0, 0);
+    for (row, trace) in unpacked
+        .lines()
+        .zip(fs::read_to_string(traces).unwrap().lines())
+    {
+        let (row, trace): (Value, Value) = (
+            serde_json::from_str(row).unwrap(),
+            serde_json::from_str(trace).unwrap(),
+        );
+        let programs = row["samples"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|sample| sample["kind"] == "pot");
+        for (sample, candidate) in programs.zip(trace["candidates"].as_array().unwrap()) {
+            let Some(recorded) = sample["answer"].as_f64() else {
+                continue;
+            };
+            all += 1;
+            let value = candidate["execution"]["value"]
+                .as_str()
+                .and_then(|value| value.parse::<f64>().ok());
+            let same = value
+                .is_some_and(|value| (value - recorded).abs() <= 1e-6 * recorded.abs().max(1.0));
+            if !same {
+                missed += 1;
+                eprintln!(
+                    "{}: {recorded} recorded, {} here",
+                    trace["id"], candidate["execution"]
+                );
+            }
+        }
+    }
+    (missed, all)
+}
+
+#[test]
+fn answers_are_graded_in_order_and_one_bad_line_stops_nothing() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("pairs.jsonl");
+    let lines = "{\"gold\": \"\\\\frac{1}{2}\", \"answer\": \"so it is \\\\boxed{0.5}\"}\nnot json\n{\"gold\": \"18\", \"answer\": \"17\"}\n";
+    fs::write(&file, lines).unwrap();
+    let graded = stdout(&rerank(&["grade", text(&file)]));
+    let rows: Vec<Value> = graded
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(
+        (&rows[0]["equal"], &rows[2]["equal"]),
+        (&true.into(), &false.into())
+    );
+    assert!(
+        rows[1]["error"]
+            .as_str()
+            .unwrap()
+            .starts_with("not a JSON object")
+    );
+}
+
+#[test]
+fn programs_run_alone_or_by_the_line() {
+    let folder = tempdir().unwrap();
+    let program = folder.path().join("p.py");
+    fs::write(&program, "def solution():\n    return sum(range(10))\n").unwrap();
+    assert_eq!(stdout(&rerank(&["sandbox", "run", text(&program)])), "45\n");
+    let batch = folder.path().join("programs.jsonl");
+    fs::write(
+        &batch,
+        "{\"program\": \"print(6*7)\"}\n{\"program\": \"1/0\"}\n",
+    )
+    .unwrap();
+    let rows = stdout(&rerank(&["sandbox", "run", "--batch", text(&batch)]));
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(
+        (&rows[0]["value"], &rows[1]["outcome"]),
+        (&"42".into(), &"raised".into())
+    );
+}
+
+#[test]
+fn bad_input_gets_one_sentence() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| -> PathBuf { folder.path().join(name) };
+    let model = write_tiny(folder.path(), &[]);
+    let model = text(&model);
+    let out = path("out");
+
+    refuses(
+        &["solve", "How many?"],
+        1,
+        "no model was named: give --reasoner FILE.gguf",
+    );
+    refuses(
+        &["solve", "How many?", "--reasoner", "absent.gguf"],
+        1,
+        "model absent.gguf: there is no such file",
+    );
+    refuses(
+        &["solve", "How many?", "--reasoner", DEMO],
+        1,
+        "it is not a GGUF file",
+    );
+    refuses(
+        &["solve", " ", "--reasoner", model],
+        1,
+        "question question: it is empty",
+    );
+    refuses(
+        &["solve", &"long ".repeat(400), "--reasoner", model],
+        1,
+        "tokens are needed, its context allows 512",
+    );
+    refuses(
+        &["solve", "How many?", "--replay", "absent.jsonl"],
+        1,
+        "cannot read absent.jsonl",
+    );
+    refuses(
+        &["solve", "Never recorded?", "--replay", DEMO],
+        1,
+        "holds no samples for it",
+    );
+    refuses(
+        &[
+            "solve",
+            "How many?",
+            "--reasoner",
+            model,
+            "--select",
+            "verifier",
+        ],
+        1,
+        "needs a verifier",
+    );
+    refuses(
+        &["solve", "How many?", "-n", "0"],
+        2,
+        "0 is not in 1..=4096",
+    );
+    refuses(
+        &["eval", "gsm9k", "--replay", DEMO],
+        1,
+        "unknown benchmark \"gsm9k\"; known: gsm8k",
+    );
+    refuses(
+        &["eval", "gsm8k", "--reasoner", model, "--out", text(&out)],
+        1,
+        "no problems were named",
+    );
+    assert!(!out.exists(), "a refused run leaves no folder behind");
+
+    fs::write(path("rows.jsonl"), "{\"question\": \"Why?\"}\n").unwrap();
+    let rows = path("rows.jsonl");
+    refuses(
+        &["eval", "gsm8k", "--data", text(&rows), "--reasoner", model],
+        1,
+        "line 1: there is no field \"answer\"",
+    );
+    fs::write(path("broken.toml"), "name = \"x\"\n").unwrap();
+    let manifest = path("broken.toml");
+    refuses(
+        &["eval", text(&manifest), "--replay", DEMO],
+        1,
+        "missing field",
+    );
+}
+
+#[test]
+fn a_broken_line_of_a_recording_is_named_and_the_rest_is_used() {
+    let folder = tempdir().unwrap();
+    let recording = folder.path().join("samples.jsonl");
+    let good = |id: u32| {
+        format!(
+            "{{\"id\": {id}, \"question\": \"Q{id}?\", \"gold\": \"{id}\", \"samples\": [{{\"kind\": \"cot\", \"text\": \"The answer is {id}.\"}}]}}\n"
+        )
+    };
+    fs::write(
+        &recording,
+        good(1) + "{\"id\": 2, \"question\": \n" + &good(3),
+    )
+    .unwrap();
+    let output = rerank(&["eval", "gsm8k", "--replay", text(&recording), "--json"]);
+    let summary: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(summary["problems"], 2);
+    let warning = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(warning.contains("samples.jsonl, line 2: "), "{warning}");
+}
+
+/// Recorded samples whose right solutions are certain of themselves, which a tiny model can learn.
+fn recorded_sums(from: usize, to: usize) -> String {
+    let row = |i: usize| {
+        let (a, b) = (3 + i * 7 % 11, 2 + i * 5 % 13);
+        let samples: Vec<Value> = [("It is", 0), ("So", 0), ("Maybe", 1), ("Or", 2)]
+            .iter()
+            .map(|(word, off)| {
+                let sum = (a + b + off).to_string();
+                serde_json::json!({ "model": word, "text": format!("{word} {sum}."), "answer": sum })
+            })
+            .collect();
+        let question = format!("What is {a} + {b}?");
+        format!(
+            "{}\n",
+            serde_json::json!({ "question": question, "gold": (a + b).to_string(), "samples": samples })
+        )
+    };
+    (from..to).map(row).collect()
+}
+
+#[test]
+fn a_verifier_trained_from_recorded_samples_prefers_right_solutions_it_never_saw() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let base = write_tiny(folder.path(), &[]);
+    let base = text(&base);
+    fs::write(path("samples.jsonl"), recorded_sums(0, 30)).unwrap();
+
+    let made = stdout(&rerank(&[
+        "pairs",
+        &path("samples.jsonl"),
+        "--out",
+        &path("pairs.jsonl"),
+        "--json",
+    ]));
+    let statistics: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(
+        (&statistics["mixed"], &statistics["pairs"]),
+        (&30.into(), &114.into()),
+        "{statistics}"
+    );
+
+    for objective in ["simpo", "orm"] {
+        let out = path(&format!("{objective}.gguf"));
+        let pairs = path("pairs.jsonl");
+        let train = [
+            "train-verifier",
+            "--pairs",
+            &pairs,
+            "--base",
+            base,
+            "--out",
+            &out,
+            "--objective",
+            objective,
+        ];
+        let how = [
+            "--lr",
+            "3e-3",
+            "--epochs",
+            "6",
+            "--batch",
+            "16",
+            "--precision",
+            "f32",
+            "--json",
+        ];
+        let summary: Value =
+            serde_json::from_str(&stdout(&rerank(&[&train[..], &how[..]].concat()))).unwrap();
+        assert_eq!(summary["finished"], true, "{summary}");
+
+        // Sums of which neither pair nor held-out problem knew.
+        let rows: String = recorded_sums(40, 50)
+            .lines()
+            .map(|line| {
+                let row: Value = serde_json::from_str(line).unwrap();
+                let texts: Vec<&Value> = row["samples"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|one| &one["text"])
+                    .collect();
+                format!(
+                    "{}\n",
+                    serde_json::json!({ "question": row["question"], "candidates": texts })
+                )
+            })
+            .collect();
+        fs::write(path("unseen.jsonl"), rows).unwrap();
+        let verifier = format!("{base}+{out}");
+        let scored = stdout(&rerank(&[
+            "score",
+            &path("unseen.jsonl"),
+            "--verifier",
+            &verifier,
+        ]));
+        let right = scored.lines().filter(|line| {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let scores: Vec<f64> = row["scores"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one.as_f64().unwrap())
+                .collect();
+            scores[0].max(scores[1]) > scores[2].max(scores[3])
+        });
+        assert!(right.count() >= 9, "{objective}: {scored}");
+    }
+}
