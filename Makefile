@@ -1,0 +1,36 @@
+# `make demo` and `make test` install what is missing first; see `make help`.
+
+.PHONY: help setup demo test lint bench
+
+CARGO := cargo
+DEMO  := eval/samples/gsm8k-faithful-cot.jsonl.gz
+SAY   := @printf '\n== %s\n'
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
+
+setup: ## Install what building needs (Debian, Ubuntu) and the Rust toolchain
+	@sh .ci/setup
+
+demo: setup ## Build, then choose among real recorded samples of 102 GSM8K problems
+	$(SAY) "Building rerank. The first build compiles llama.cpp, wasmtime and a Python interpreter: about 20 minutes on 2 cores."
+	$(CARGO) build --release
+	$(SAY) "One problem: four chains of thought by code-davinci-002 and gpt-3.5-turbo, each checked by its program."
+	@./target/release/rerank solve --replay $(DEMO) "$$(cat eval/samples/question.txt)"
+	$(SAY) "102 problems of GSM8K, each with four real samples and their programs."
+	@./target/release/rerank eval gsm8k --replay $(DEMO)
+
+test: lint ## Format check, clippy, all tests
+	$(SAY) "Testing. Parts that need ../shared/data are skipped, and say so, where it is absent."
+	@test -d ../shared/data || echo "../shared/data is not there: tests on whole benchmarks are skipped."
+	$(CARGO) test --release
+
+lint: setup ## Format check and clippy, warnings as errors
+	$(SAY) "Checking format."
+	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path sandbox/Cargo.toml
+	$(SAY) "Linting. The first build compiles llama.cpp, wasmtime and a Python interpreter: about 20 minutes on 2 cores."
+	$(CARGO) clippy --release --all-targets -- -D warnings
+
+bench: setup ## Measure speed (run it on an idle machine); eval/ has the scripts for the peers
+	$(CARGO) bench --bench answer --bench sandbox --bench train
