@@ -17,7 +17,18 @@ use crate::{
 };
 
 /// The benchmarks that come with this crate.
-const MANIFESTS: &[(&str, &str)] = &[("gsm8k", include_str!("../../eval/gsm8k.toml"))];
+const MANIFESTS: &[(&str, &str)] = &[
+    ("gsm8k", include_str!("../../eval/gsm8k.toml")),
+    ("gsm-hard", include_str!("../../eval/gsm-hard.toml")),
+    ("math", include_str!("../../eval/math.toml")),
+    ("math500", include_str!("../../eval/math500.toml")),
+    ("svamp", include_str!("../../eval/svamp.toml")),
+    ("multiarith", include_str!("../../eval/multiarith.toml")),
+    ("addsub", include_str!("../../eval/addsub.toml")),
+    ("singleop", include_str!("../../eval/singleop.toml")),
+    ("singleeq", include_str!("../../eval/singleeq.toml")),
+    ("aqua", include_str!("../../eval/aqua.toml")),
+];
 
 /// What a manifest says.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,12 +50,31 @@ pub struct Benchmark {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fields {
-    /// The text of the question.
-    pub question: String,
+    /// The text of the question; of several fields, joined by a line end. A list is one item a line.
+    pub question: Names,
     /// The gold answer, bare or as a worked solution that ends in it.
     pub answer: String,
     /// What tells rows apart; the row's number, from 0, where there is no such field.
     pub id: Option<String>,
+}
+
+/// One field or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "a field's name or a list of names")]
+pub enum Names {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Names {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }
 
 impl Benchmark {
@@ -73,9 +103,9 @@ impl Benchmark {
             }
         };
         toml::from_str(&text).map_err(|source| Error::Row {
-            line: source.span().map_or(1, |span| {
-                1 + text[..span.start].lines().count().saturating_sub(1)
-            }),
+            line: source
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
             path,
             reason: source.message().to_owned(),
         })
@@ -118,13 +148,20 @@ impl Benchmark {
             Some(name) => plain(field(name)?),
             None => index.to_string(),
         };
+        let texts = self
+            .fields
+            .question
+            .as_slice()
+            .iter()
+            .map(|name| Ok(plain(field(name)?)));
+        let text = texts.collect::<Result<Vec<String>, String>>()?.join("\n");
         let gold = plain(field(&self.fields.answer)?);
         let answer = answer::extract(&gold, self.rule)
             .ok_or_else(|| format!("no answer can be found in the gold {gold:?}"))?;
         Ok(Problem {
             question: Question {
                 id,
-                text: plain(field(&self.fields.question)?),
+                text,
                 task: self.task,
             },
             reference: Reference {
