@@ -1,6 +1,9 @@
 //! `rerank eval`: a benchmark.
 
-use std::path::PathBuf;
+use std::{
+    io::{Write, stdout},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -26,7 +29,7 @@ use super::{ModelArguments, bar, open_replay, open_sandbox, solve};
 
 A run that was stopped goes on when it is started again with the same --out.")]
 pub struct Arguments {
-    /// A benchmark that comes with rerank (gsm8k), or the path of a manifest (.toml)
+    /// A benchmark that comes with rerank (gsm8k, math, svamp, ...), or the path of a manifest (.toml)
     benchmark: String,
     /// The rows, as JSON Lines; with --replay the recording's own problems by default
     #[arg(long, value_name = "FILE")]
@@ -44,12 +47,14 @@ pub struct Arguments {
     json: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's one result")]
 pub fn run(arguments: Arguments) -> Result<()> {
     let benchmark = Benchmark::find(&arguments.benchmark)?;
     let mut problems = problems(&arguments, &benchmark)?;
     problems.truncate(arguments.limit.unwrap_or(usize::MAX));
     let mut loaded = arguments.models.load()?;
+    if problems.is_empty() {
+        bail!("there are no problems to solve");
+    }
     let sandbox = open_sandbox()?;
     let options = solve::options(&arguments.models, &loaded, benchmark.rule);
 
@@ -68,6 +73,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         benchmark: benchmark.name.clone(),
         problems: problems.len(),
+        problems_sha256: run::problems_sha256(&problems),
+        answers: benchmark.rule,
         models,
         samples: options.samples,
         sampling: format!("{:?}", options.sampling),
@@ -102,10 +109,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
     bar.finish_and_clear();
 
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
     } else {
-        println!("{}", table(&summary));
-        println!("{}", footer(&summary));
+        writeln!(stdout(), "{}", table(&summary))?;
+        writeln!(stdout(), "{}", footer(&summary))?;
     }
     Ok(())
 }
@@ -121,7 +128,15 @@ fn problems(arguments: &Arguments, benchmark: &Benchmark) -> Result<Vec<Problem>
         );
     };
     let replay = open_replay(path)?;
-    Ok(replay.problems().cloned().collect())
+    let problems: Vec<Problem> = replay.problems().collect();
+    if problems.is_empty() {
+        bail!(
+            "{} holds no gold answers: give --data FILE with the rows of {}",
+            path.display(),
+            benchmark.name
+        );
+    }
+    Ok(problems)
 }
 
 fn table(summary: &Summary) -> Table {
@@ -152,6 +167,10 @@ fn table(summary: &Summary) -> Table {
             Filter::Off => "",
         };
         row(selector, filter, selected.accuracy);
+    }
+    if let (Some(programs), Some(both)) = (summary.programs, summary.both) {
+        row("majority of programs", "", programs);
+        row("majority of both", "", both);
     }
     row("oracle", "", summary.oracle);
     table

@@ -5,15 +5,17 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, File, OpenOptions},
-    io::{BufWriter, Write},
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::metrics::{Summary, summarise};
 use crate::{
+    answer::Rule,
     error::{Error, Result},
     execute::Sandbox,
     problem::Problem,
@@ -31,6 +33,10 @@ pub struct Description {
     pub benchmark: String,
     /// Problems asked for.
     pub problems: usize,
+    /// SHA-256 of their ids, texts and references, in hexadecimal.
+    pub problems_sha256: String,
+    /// How answers are found and compared.
+    pub answers: Rule,
     /// Role, name and SHA-256 of each model.
     pub models: Vec<(String, String, String)>,
     /// Candidates per problem.
@@ -41,6 +47,22 @@ pub struct Description {
     pub rule: String,
     /// Where every random choice came from.
     pub seed: u64,
+}
+
+/// SHA-256 of the problems' ids, texts and references, in hexadecimal.
+pub fn problems_sha256(problems: &[Problem]) -> String {
+    let mut hash = Sha256::new();
+    for Problem {
+        question,
+        reference,
+    } in problems
+    {
+        for part in [&question.id, &question.text, &reference.answer] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    format!("{:x}", hash.finalize())
 }
 
 /// Solves what `out` does not hold yet, and summarises all of it.
@@ -65,8 +87,10 @@ pub fn run(
         path: out.to_owned(),
         source,
     })?;
-    claim(out, description)?;
+    unique(problems)?;
+    let _lock = lock(out)?;
     let path = out.join("traces.jsonl");
+    claim(out, description, &path)?;
     let mut traces = finished(&path)?;
     let ids: HashSet<String> = traces.iter().map(|trace| trace.id.clone()).collect();
     let write_error = |source| Error::Write {
@@ -103,6 +127,38 @@ pub fn run(
     Ok(summary)
 }
 
+/// Checks that ids tell problems apart: a run that was stopped goes on by them.
+fn unique(problems: &[Problem]) -> Result<()> {
+    let mut ids = HashSet::new();
+    match problems
+        .iter()
+        .find(|problem| !ids.insert(&problem.question.id))
+    {
+        None => Ok(()),
+        Some(twice) => Err(Error::Question {
+            id: twice.question.id.clone(),
+            reason: "two problems have this id; give each its own".to_owned(),
+        }),
+    }
+}
+
+/// Keeps other processes from writing into the folder while the returned file lives.
+fn lock(out: &Path) -> Result<File> {
+    let path = out.join("run.lock");
+    let file = File::create(&path).map_err(|source| Error::Write {
+        path: path.clone(),
+        source,
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Options(format!(
+            "another rerank is writing into {}; wait for it, or use another --out",
+            out.display()
+        ))),
+        Err(TryLockError::Error(source)) => Err(Error::Write { path, source }),
+    }
+}
+
 /// Says which question does not fit the context.
 fn named(id: &str, error: Error) -> Error {
     match error {
@@ -115,16 +171,19 @@ fn named(id: &str, error: Error) -> Error {
 }
 
 /// Writes `run.json`, or checks that the run found there is this one.
-fn claim(out: &Path, description: &Description) -> Result<()> {
+fn claim(out: &Path, description: &Description, traces: &Path) -> Result<()> {
     let path = out.join("run.json");
-    let Ok(text) = fs::read_to_string(&path) else {
+    if fs::metadata(traces).map_or(0, |file| file.len()) == 0 {
+        // Nothing to lose: a run that solved no problem.
         return write_json(&path, description);
-    };
-    let found: Description = serde_json::from_str(&text).map_err(|source| Error::Row {
-        path: path.clone(),
-        line: source.line(),
-        reason: source.to_string(),
-    })?;
+    }
+    if !path.exists() {
+        return Err(Error::Options(format!(
+            "{} holds traces but no run.json that says of what; use another --out",
+            out.display()
+        )));
+    }
+    let found = read_description(out)?;
     if found == *description {
         return Ok(());
     }
@@ -143,15 +202,22 @@ fn claim(out: &Path, description: &Description) -> Result<()> {
     });
     let before = found.get(&key).map(ToString::to_string).unwrap_or_default();
     Err(Error::Options(format!(
-        "{} holds another run: its {key} is {before}, not {value}; use another --out, or remove it",
+        "{} holds another run ({key} is {before} there and {value} here); use another --out, or remove it",
         out.display()
     )))
 }
 
 /// The traces a stopped run left; a last line that was cut off is removed from the file.
 fn finished(path: &PathBuf) -> Result<Vec<Trace>> {
-    let Ok(bytes) = fs::read(path) else {
-        return Ok(Vec::new());
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(source) if source.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => {
+            return Err(Error::Read {
+                path: path.clone(),
+                source,
+            });
+        }
     };
     let whole = bytes
         .iter()
@@ -170,6 +236,23 @@ fn finished(path: &PathBuf) -> Result<Vec<Trace>> {
     read_traces(path)
 }
 
+/// Reads what was run in a folder.
+///
+/// # Errors
+/// A folder without a `run.json` that can be read.
+pub fn read_description(out: &Path) -> Result<Description> {
+    let path = out.join("run.json");
+    let text = fs::read_to_string(&path).map_err(|source| Error::Read {
+        path: path.clone(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|source| Error::Row {
+        path,
+        line: source.line(),
+        reason: source.to_string(),
+    })
+}
+
 /// Reads a file of traces.
 ///
 /// # Errors
@@ -183,7 +266,7 @@ pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
         serde_json::from_str(line).map_err(|source| Error::Row {
             path: path.to_owned(),
             line: index + 1,
-            reason: source.to_string(),
+            reason: format!("this is no trace ({source}); without the line the rest can be used"),
         })
     };
     text.lines().enumerate().map(parse).collect()
