@@ -1,6 +1,9 @@
 //! `rerank solve`: one question.
 
-use std::time::Duration;
+use std::{
+    io::{Write, stdout},
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -8,10 +11,11 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use indicatif::ProgressBar;
 use rerank::{
     answer::Rule,
-    eval::metrics::rankings,
+    eval::metrics::{has_scores, rankings},
     execute::Limits,
     model::Sampling,
     problem::Question,
+    select::Selector,
     solve::{self, Models, Options, Stage},
     trace::{Outcome, Reason, Trace, TracedCandidate, Verdict},
 };
@@ -54,10 +58,9 @@ pub(super) fn options(arguments: &ModelArguments, loaded: &Loaded, rule: Rule) -
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's one result")]
 pub fn run(arguments: Arguments) -> Result<()> {
     let question = Question {
-        id: "question".to_owned(),
+        id: "1".to_owned(),
         text: arguments.question,
         task: arguments.task.into(),
     };
@@ -86,10 +89,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
     bar.finish_and_clear();
 
     if arguments.json {
-        println!("{}", serde_json::to_string(&trace)?);
+        writeln!(stdout(), "{}", serde_json::to_string(&trace)?)?;
     } else {
-        println!("{}", table(&trace));
-        println!("{}", footer(&trace, options.rule));
+        writeln!(stdout(), "{}", table(&trace))?;
+        writeln!(stdout(), "{}", footer(&trace, options.rule))?;
     }
     Ok(())
 }
@@ -154,6 +157,7 @@ fn footer(trace: &Trace, rule: Rule) -> String {
     let mut lines = vec![format!("answer: {answer}   (by {})", trace.ranking.rule)];
     let by_selector = rankings(trace, rule)
         .into_iter()
+        .filter(|(selector, ..)| *selector == Selector::Majority || has_scores(trace))
         .filter_map(|(.., ranking)| {
             let chosen = &trace.candidates[ranking.chosen?];
             Some(format!(
@@ -206,6 +210,7 @@ fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Unclear(Reason::Raised) => "unclear: raised",
         Verdict::Unclear(Reason::Limit) => "unclear: limit",
         Verdict::Unclear(Reason::NoValue) => "unclear: no value",
+        Verdict::Unclear(Reason::Code) => "",
     }
 }
 

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     answer::{self, Rule},
-    select::{Evidence, Filter, Selector, select},
+    select::{Evidence, Filter, Selector, classes, select},
     task::Benchmark,
-    trace::{Ranking, Score, Trace, Verdict},
+    trace::{Outcome, Ranking, Score, Trace, TracedCandidate, Verdict},
 };
 
 /// What a run came to.
@@ -25,6 +25,11 @@ pub struct Summary {
     pub oracle: Estimate,
     /// What each selector reaches.
     pub selectors: Vec<Selected>,
+    /// What the most frequent of the programs' values reaches, without the candidates' answers.
+    pub programs: Option<Estimate>,
+    /// What the most frequent of answers and programs' values together reaches: the vote that
+    /// spends the same tokens as the filter.
+    pub both: Option<Estimate>,
     /// What the filter did.
     pub filter: Filtered,
     /// Programs executed, by outcome.
@@ -70,8 +75,7 @@ pub struct Filtered {
     pub all_dropped: usize,
 }
 
-/// What every selector, with and without the filter, makes of a trace. Selectors that need scores
-/// are left out where there are none.
+/// What every selector, with and without the filter, makes of a trace.
 pub fn rankings(trace: &Trace, rule: Rule) -> Vec<(Selector, Filter, Ranking)> {
     let candidates = &trace.candidates;
     let answers: Vec<Option<&str>> = candidates
@@ -80,23 +84,54 @@ pub fn rankings(trace: &Trace, rule: Rule) -> Vec<(Selector, Filter, Ranking)> {
         .collect();
     let verdicts: Vec<Verdict> = candidates.iter().map(|traced| traced.verdict).collect();
     let scores: Vec<Option<Score>> = candidates.iter().map(|traced| traced.score).collect();
-    let classes = answer::classes(&answers, rule);
+    let classes = classes(trace.task, &answers, rule);
     let evidence = Evidence {
         classes: &classes,
         verdicts: &verdicts,
         scores: &scores,
     };
-    let selectors: &[Selector] = match scores.iter().any(Option::is_some) {
-        true => &[Selector::Majority, Selector::Verifier, Selector::Weighted],
-        false => &[Selector::Majority],
-    };
+    let selectors = [Selector::Majority, Selector::Verifier, Selector::Weighted];
     let filters = [Filter::Off, Filter::Cotnpot];
     let pairs = selectors
-        .iter()
-        .flat_map(|selector| filters.map(|filter| (*selector, filter)));
+        .into_iter()
+        .flat_map(|selector| filters.map(|filter| (selector, filter)));
     pairs
         .map(|(selector, filter)| (selector, filter, select(evidence, selector, filter)))
         .collect()
+}
+
+/// Whether any candidate of a trace has a score, without which only majority means anything.
+pub fn has_scores(trace: &Trace) -> bool {
+    trace.candidates.iter().any(|traced| traced.score.is_some())
+}
+
+/// The most frequent answer among the programs' values, alone and together with the candidates'
+/// answers: what the tokens spent on programs buy as votes.
+fn program_votes(trace: &Trace, rule: Rule) -> (Option<String>, Option<String>) {
+    let value = |traced: &TracedCandidate| {
+        let execution = traced
+            .execution
+            .as_ref()
+            .filter(|execution| execution.outcome == Outcome::Finished)?;
+        Some(answer::extract(execution.value.as_deref()?, rule)?.text)
+    };
+    let programs: Vec<Option<String>> = trace.candidates.iter().map(value).collect();
+    let answers = trace
+        .candidates
+        .iter()
+        .map(|traced| traced.candidate.answer.clone());
+    let both: Vec<Option<String>> = answers.chain(programs.iter().cloned()).collect();
+    (majority(&programs, rule), majority(&both, rule))
+}
+
+fn majority(answers: &[Option<String>], rule: Rule) -> Option<String> {
+    let borrowed: Vec<Option<&str>> = answers.iter().map(Option::as_deref).collect();
+    let evidence = Evidence {
+        classes: &answer::classes(&borrowed, rule),
+        verdicts: &vec![Verdict::Agrees; answers.len()],
+        scores: &vec![None; answers.len()],
+    };
+    answers[select(evidence, Selector::Majority, Filter::Off).chosen?].clone()
 }
 
 /// Summarises the traces of one run.
@@ -105,6 +140,24 @@ pub fn summarise(traces: &[Trace], benchmark: &Benchmark) -> Summary {
         .par_iter()
         .map(|trace| (benchmark.grade(trace), rankings(trace, benchmark.rule)))
         .collect();
+    let votes: Vec<(bool, bool)> = traces
+        .par_iter()
+        .map(|trace| {
+            let (programs, both) = program_votes(trace, benchmark.rule);
+            let is_right = |answer: Option<String>| {
+                let reference = trace.reference.as_ref();
+                reference
+                    .is_some_and(|reference| benchmark.is_correct(answer.as_deref(), reference))
+            };
+            (is_right(programs), is_right(both))
+        })
+        .collect();
+    let scored = traces.iter().any(has_scores);
+    let executed = traces
+        .iter()
+        .flat_map(|trace| &trace.candidates)
+        .any(|traced| traced.execution.is_some());
+    let of_votes = |count: usize| executed.then(|| wilson(count, traces.len()));
     let shares: Vec<f64> = graded
         .iter()
         .map(|(grades, _)| share(grades.iter().copied()))
@@ -118,6 +171,9 @@ pub fn summarise(traces: &[Trace], benchmark: &Benchmark) -> Summary {
     let mut all_dropped = 0;
     for (grades, rankings) in &graded {
         for (selector, filter, ranking) in rankings {
+            if !scored && *selector != Selector::Majority {
+                continue;
+            }
             let is_right = usize::from(ranking.chosen.is_some_and(|chosen| grades[chosen]));
             match right
                 .iter_mut()
@@ -171,6 +227,8 @@ pub fn summarise(traces: &[Trace], benchmark: &Benchmark) -> Summary {
         mean_sample: mean(&shares),
         oracle: wilson(oracle, traces.len()),
         selectors,
+        programs: of_votes(votes.iter().filter(|(programs, _)| *programs).count()),
+        both: of_votes(votes.iter().filter(|(_, both)| *both).count()),
         filter: Filtered {
             clear: some_share(
                 all().map(|(traced, _)| !matches!(traced.verdict, Verdict::Unclear(_))),
