@@ -10,7 +10,8 @@ use crate::{
     trace::{Candidate, Score},
 };
 
-/// One score per candidate; `None` where the verifier is a recording that holds none.
+/// One score per candidate; `None` where the verifier gives none that is a number: a recording
+/// without it, a candidate longer than the context, a broken model.
 ///
 /// # Errors
 /// What the model reports.
@@ -32,12 +33,9 @@ pub fn score(
         .map(|candidate| candidate.text.as_str())
         .collect();
     let scored = verifier.score(&request, &texts, progress)?;
-    Ok((
-        scored
-            .scores
-            .into_iter()
-            .map(|score| score.map(Score))
-            .collect(),
-        scored.usage,
-    ))
+    let finite = scored
+        .scores
+        .into_iter()
+        .map(|score| score.filter(|score| score.is_finite()).map(Score));
+    Ok((finite.collect(), scored.usage))
 }

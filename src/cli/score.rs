@@ -76,8 +76,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let bar = bar("score", lines.len() as u64);
     let mut out = BufWriter::new(io::stdout().lock());
     for line in lines {
-        serde_json::to_writer(&mut out, &scored(line, &mut verifier, reward, &arguments)?)?;
-        out.write_all(b"\n")?;
+        writeln!(
+            out,
+            "{}",
+            serde_json::to_string(&scored(line, &mut verifier, reward, &arguments)?)?
+        )?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -140,20 +143,24 @@ fn scores(
     if reward == Reward::Head {
         return Ok(verifier.score(request, texts, &quiet)?.scores);
     }
-    let of = |with_adapter: bool| -> rerank::Result<Vec<f64>> {
+    let of = |with_adapter: bool| -> rerank::Result<Vec<Option<f64>>> {
         let (logprobs, _) = verifier.logprobs(request, texts, with_adapter, &quiet)?;
         let number = |logprob: &rerank::model::llama::Logprob| match reward {
             Reward::Sum => logprob.sum,
             _ => logprob.mean(),
         };
-        Ok(logprobs.iter().map(number).collect())
+        Ok(logprobs
+            .iter()
+            .map(|logprob| logprob.as_ref().map(number))
+            .collect())
     };
     let mut scores = of(true)?;
     if minus_base {
+        let of_base = of(false)?;
         scores
             .iter_mut()
-            .zip(of(false)?)
-            .for_each(|(score, base)| *score -= base);
+            .zip(of_base)
+            .for_each(|(score, base)| *score = score.zip(base).map(|(score, base)| score - base));
     }
-    Ok(scores.into_iter().map(Some).collect())
+    Ok(scores)
 }

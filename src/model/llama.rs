@@ -174,7 +174,12 @@ impl LlamaCpp {
             u64::from(self.model.n_embd().unsigned_abs()) / u64::from(self.model.n_head().max(1));
         let key = of_metadata("key_length").unwrap_or(head);
         let value = of_metadata("value_length").unwrap_or(head);
-        u64::from(self.model.n_layer()) * u64::from(self.model.n_head_kv()) * (key + value) * 2
+        // Hybrid models say 0 where the first layer has no attention; then all heads are counted.
+        let heads = match self.model.n_head_kv() {
+            0 => self.model.n_head().max(1),
+            heads => heads,
+        };
+        u64::from(self.model.n_layer()) * u64::from(heads) * (key + value).max(1) * 2
     }
 
     /// Checks that a prompt and `more` tokens fit the context the model was trained with.
@@ -229,26 +234,38 @@ impl LanguageModel for LlamaCpp {
             .iter()
             .map(|request| self.prompt(&request.messages))
             .collect::<Result<Vec<_>>>()?;
-        for prompt in &prompts {
-            self.check_fits(prompt.len(), 1)?;
+        // How many to draw of each: none where a candidate has made the prompt too long, which is
+        // that candidate's bad luck and not the question's.
+        let mut samples = Vec::new();
+        for (request, prompt) in requests.iter().zip(&prompts) {
+            match self.check_fits(prompt.len(), 1) {
+                Ok(()) => samples.push(request.samples),
+                Err(_) if request.candidate.is_some() => samples.push(0),
+                Err(error) => return Err(error),
+            }
         }
-        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+        let drawn_from = prompts
+            .iter()
+            .zip(&samples)
+            .filter(|(_, samples)| **samples > 0);
+        let longest = drawn_from
+            .map(|(prompt, _)| prompt.len())
+            .max()
+            .unwrap_or(0);
         let cells = (longest + sampling.tokens_max).min(self.model.n_ctx_train() as usize);
 
         // 2. A context with room for as many samples at once as the budget allows.
-        let all: usize = requests.iter().map(|request| request.samples).sum();
+        let all: usize = samples.iter().sum();
         let mut run = Run::new(self, all + 1, cells, true, false)?;
 
         // 3. Keep the streams full until everything is drawn.
-        let mut waiting: VecDeque<(usize, usize)> = requests
+        let mut waiting: VecDeque<(usize, usize)> = samples
             .iter()
             .enumerate()
-            .flat_map(|(request, asked)| (0..asked.samples).map(move |sample| (request, sample)))
+            .flat_map(|(request, samples)| (0..*samples).map(move |sample| (request, sample)))
             .collect();
-        let mut drawn: Vec<Vec<Option<Generation>>> = requests
-            .iter()
-            .map(|request| vec![None; request.samples])
-            .collect();
+        let mut drawn: Vec<Vec<Option<Generation>>> =
+            samples.iter().map(|samples| vec![None; *samples]).collect();
         let mut in_prompt_stream: Option<(usize, Vec<f32>)> = None;
         let mut done = 0;
         progress(0, all);
@@ -306,7 +323,7 @@ impl LanguageModel for LlamaCpp {
         let (logprobs, usage) = self.logprobs(request, continuations, true, progress)?;
         let scores = logprobs
             .iter()
-            .map(|logprob| Some(logprob.mean()))
+            .map(|logprob| logprob.map(|logprob| logprob.mean()))
             .collect();
         Ok(Scored { scores, usage })
     }
@@ -339,7 +356,8 @@ impl LlamaCpp {
         self.head.is_some()
     }
 
-    /// The log-probability of each continuation, with the adapter or without it.
+    /// The log-probability of each continuation, with the adapter or without it; `None` for one
+    /// that does not fit the context.
     ///
     /// # Errors
     /// As [`LanguageModel::score`].
@@ -349,8 +367,8 @@ impl LlamaCpp {
         continuations: &[&str],
         with_adapter: bool,
         progress: Progress,
-    ) -> Result<(Vec<Logprob>, Usage)> {
-        let (prompt, continuations) = self.tokens_to_score(request, continuations)?;
+    ) -> Result<(Vec<Option<Logprob>>, Usage)> {
+        let (prompt, continuations, fits) = self.tokens_to_score(request, continuations)?;
         let mut run = Run::new(
             self,
             continuations.len() + 1,
@@ -375,7 +393,7 @@ impl LlamaCpp {
             sum: *sum,
             tokens: tokens.len(),
         });
-        Ok((logprobs.collect(), run.usage))
+        Ok((spread(&fits, logprobs), run.usage))
     }
 
     /// The reward head's value at the end of each continuation (arXiv 2110.14168).
@@ -386,7 +404,7 @@ impl LlamaCpp {
         progress: Progress,
     ) -> Result<Scored> {
         let head = self.head.as_ref().expect("the caller has looked");
-        let (prompt, continuations) = self.tokens_to_score(request, continuations)?;
+        let (prompt, continuations, fits) = self.tokens_to_score(request, continuations)?;
         let mut run = Run::new(
             self,
             continuations.len() + 1,
@@ -400,30 +418,37 @@ impl LlamaCpp {
         for group in continuations.chunks(wave) {
             progress(scores.len(), continuations.len());
             let hidden = run.last_hidden(prompt.len(), group)?;
-            scores.extend(hidden.iter().map(|hidden| Some(head.score(hidden))));
+            scores.extend(hidden.iter().map(|hidden| head.score(hidden)));
         }
         progress(continuations.len(), continuations.len());
         run.usage.tokens_continued = continuations.iter().map(|tokens| tokens.len() as u64).sum();
         Ok(Scored {
-            scores,
+            scores: spread(&fits, scores.into_iter()),
             usage: run.usage,
         })
     }
 
-    /// Tokens of a prompt and of each continuation; the end of the turn is part of what is scored,
-    /// as it is of what is trained.
+    /// Tokens of a prompt and of each continuation that fits the context, and which do; the end of
+    /// the turn is part of what is scored, as it is of what is trained.
+    #[expect(
+        clippy::type_complexity,
+        reason = "three lists that are taken apart at once"
+    )]
     fn tokens_to_score(
         &self,
         request: &Request,
         continuations: &[&str],
-    ) -> Result<(Vec<LlamaToken>, Vec<Vec<LlamaToken>>)> {
+    ) -> Result<(Vec<LlamaToken>, Vec<Vec<LlamaToken>>, Vec<bool>)> {
         let prompt = self.prompt(&request.messages)?;
-        let continuations: Vec<Vec<LlamaToken>> = continuations
+        self.check_fits(prompt.len(), 1)?;
+        let mut continuations: Vec<Vec<LlamaToken>> = continuations
             .iter()
             .map(|text| self.solution(text))
             .collect();
-        self.check_fits(cells(&prompt, &continuations), 0)?;
-        Ok((prompt, continuations))
+        let fit = |tokens: &Vec<LlamaToken>| self.check_fits(prompt.len(), tokens.len()).is_ok();
+        let fits = continuations.iter().map(fit).collect();
+        continuations.retain(fit);
+        Ok((prompt, continuations, fits))
     }
 
     /// Tokens of a solution with the end of the turn.
@@ -488,6 +513,13 @@ impl Tokenize for Tokenizer {
 
 fn ids(tokens: &[LlamaToken]) -> Vec<u32> {
     tokens.iter().map(|token| token.0.unsigned_abs()).collect()
+}
+
+/// Puts the values of those that fit in their places.
+fn spread<T>(fits: &[bool], mut values: impl Iterator<Item = T>) -> Vec<Option<T>> {
+    fits.iter()
+        .map(|fits| if *fits { values.next() } else { None })
+        .collect()
 }
 
 /// KV cells that a prompt and its longest continuation need.

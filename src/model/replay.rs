@@ -34,7 +34,8 @@ pub struct Replay {
 
 /// One question of a recording.
 struct Row {
-    problem: Problem,
+    question: Question,
+    reference: Option<Reference>,
     candidates: Vec<Recorded>,
 }
 
@@ -66,21 +67,34 @@ impl Replay {
             .enumerate()
             .filter(|(_, line)| !line.trim().is_empty())
         {
-            match serde_json::from_str::<RecordedRow>(line) {
+            let row =
+                serde_json::from_str::<RecordedRow>(line).map_err(|source| source.to_string());
+            match row.and_then(|row| {
+                row.into_row(index)
+                    .ok_or_else(|| "there is no \"question\"".to_owned())
+            }) {
                 Ok(row) => {
-                    let row = row.into_row(index);
+                    let place = replay.rows.len();
                     replay
                         .row_by_question
-                        .entry(key(&row.problem.question.text))
-                        .or_insert(replay.rows.len());
+                        .entry(key(&row.question.text))
+                        .or_insert(place);
                     replay.rows.push(row);
                 }
-                Err(source) => replay.damaged.push(Error::Row {
+                Err(reason) => replay.damaged.push(Error::Row {
                     path: PathBuf::from(path),
                     line: index + 1,
-                    reason: source.to_string(),
+                    reason,
                 }),
             }
+        }
+        if !replay.rows.is_empty() && replay.rows.iter().all(|row| row.candidates.is_empty()) {
+            return Err(Error::Row {
+                path: PathBuf::from(path),
+                line: 1,
+                reason: "no sample is of kind \"cot\" or \"code\", so there are no candidates"
+                    .to_owned(),
+            });
         }
         match (replay.rows.is_empty(), replay.damaged.is_empty()) {
             (false, _) => Ok(replay),
@@ -98,9 +112,14 @@ impl Replay {
         &self.damaged
     }
 
-    /// The recorded problems, in file order, where the recording also holds the gold answers.
-    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        self.rows.iter().map(|row| &row.problem)
+    /// The recorded problems, in file order: those whose row holds the gold answer.
+    pub fn problems(&self) -> impl Iterator<Item = Problem> {
+        self.rows.iter().filter_map(|row| {
+            Some(Problem {
+                question: row.question.clone(),
+                reference: row.reference.clone()?,
+            })
+        })
     }
 
     /// Whether any sample carries a score, so that the recording can play the verifier.
@@ -204,8 +223,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
         path: PathBuf::from(path),
         source,
     };
-    let bytes = fs::read(path).map_err(error)?;
+    let mut bytes = fs::read(path).map_err(error)?;
     if !bytes.starts_with(&[0x1f, 0x8b]) {
+        // Some editors begin a text file with a byte order mark.
+        let mark = if bytes.starts_with(b"\xef\xbb\xbf") {
+            3
+        } else {
+            0
+        };
+        bytes.drain(..mark);
         return Ok(bytes);
     }
     let mut unpacked = Vec::new();
@@ -221,8 +247,10 @@ struct RecordedRow {
     unique_id: Option<Value>,
     task_id: Option<Value>,
     id: Option<Value>,
-    #[serde(alias = "text", alias = "problem", alias = "prompt")]
-    question: String,
+    question: Option<String>,
+    problem: Option<String>,
+    text: Option<String>,
+    prompt: Option<String>,
     gold: Option<Value>,
     /// The model and kind of samples that are bare strings.
     #[serde(default)]
@@ -233,7 +261,10 @@ struct RecordedRow {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a sample must be a text, or an object with a \"text\""
+)]
 enum RecordedSample {
     Text(String),
     Labelled {
@@ -247,7 +278,8 @@ enum RecordedSample {
 }
 
 impl RecordedRow {
-    fn into_row(self, line: usize) -> Row {
+    /// `None` where there is no question.
+    fn into_row(self, line: usize) -> Option<Row> {
         let id = [self.unique_id, self.task_id, self.index, self.id]
             .into_iter()
             .flatten()
@@ -291,26 +323,28 @@ impl RecordedRow {
                 score: *score,
             });
         }
-        Row {
+        Some(Row {
             candidates,
-            problem: Problem {
-                question: Question {
-                    id: id.as_ref().map_or_else(|| line.to_string(), plain),
-                    text: self.question,
-                    task,
-                },
-                reference: Reference {
-                    answer: self.gold.as_ref().map_or_else(String::new, plain),
-                },
+            question: Question {
+                id: id.as_ref().map_or_else(|| line.to_string(), plain),
+                text: [self.question, self.problem, self.text, self.prompt]
+                    .into_iter()
+                    .flatten()
+                    .next()?,
+                task,
             },
-        }
+            reference: self.gold.as_ref().map(|gold| Reference {
+                answer: plain(gold),
+            }),
+        })
     }
 }
 
-/// A JSON value as a person writes it: strings without quotes.
+/// A JSON value as a person writes it: strings without quotes, a list one item a line.
 pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join("\n"),
         other => other.to_string(),
     }
 }
