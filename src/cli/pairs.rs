@@ -1,14 +1,20 @@
 //! `rerank pairs`: what a verifier learns from.
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::HashMap,
+    io::{Write, stdout},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::HumanCount;
 use rerank::{
-    answer::{self, Rule},
-    eval::run::read_traces,
+    answer,
+    eval::run::{read_description, read_traces},
     model::replay,
+    problem::Reference,
+    trace::Candidate,
     train::pairs::{self, Labelled, Options},
 };
 
@@ -37,26 +43,36 @@ pub struct Arguments {
     #[arg(long, value_name = "CHARACTERS", default_value_t = 0)]
     max_length: usize,
     /// Share of the problems (not of the pairs) that is held out
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = super::share)]
     dev_share: f64,
     /// Chooses the held-out problems, and the pairs where there are more than wanted
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// How the answers of recorded samples are compared; a run's are compared by its own rule
+    #[arg(long, value_enum, default_value_t = super::RuleArgument::Math)]
+    rule: super::RuleArgument,
     /// Print the statistics as JSON
     #[arg(long)]
     json: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's one result")]
 pub fn run(arguments: Arguments) -> Result<()> {
+    let is_input =
+        |source: &PathBuf| *source == arguments.out || source.join("traces.jsonl") == arguments.out;
+    if arguments.sources.iter().any(is_input) {
+        bail!(
+            "--out {} is one of the sources: choose another file",
+            arguments.out.display()
+        );
+    }
     let mut problems: Vec<Labelled> = Vec::new();
     for source in &arguments.sources {
         if source.is_dir() {
-            let grade = |reference: &rerank::problem::Reference,
-                         candidate: &rerank::trace::Candidate| {
+            let run = read_description(source)?;
+            let is_right = |reference: &Reference, candidate: &Candidate| {
                 let answer = candidate.answer.as_deref();
                 answer.is_some_and(|answer| {
-                    answer::equal(&reference.answer, answer, Rule::Math).equal
+                    answer::equal(&reference.answer, answer, run.answers).equal
                 })
             };
             let model = source.display().to_string();
@@ -64,15 +80,16 @@ pub fn run(arguments: Arguments) -> Result<()> {
             problems.extend(
                 traces
                     .iter()
-                    .filter_map(|trace| pairs::from_trace(trace, &model, &grade)),
+                    .filter_map(|trace| pairs::from_trace(trace, &model, &is_right)),
             );
         } else {
             let rows = String::from_utf8_lossy(&replay::read(source)?).into_owned();
-            let grade =
-                |gold: &str, answer: &str| Some(answer::equal(gold, answer, Rule::Math).equal);
-            problems.extend(pairs::from_samples(&rows, source, &grade)?);
+            let rule = arguments.rule.into();
+            let is_right = |gold: &str, answer: &str| Some(answer::grade(gold, answer, rule).equal);
+            problems.extend(pairs::from_samples(&rows, source, &is_right)?);
         }
     }
+    let problems = merged(problems);
     let options = Options {
         pairs_per_problem: arguments.pairs_per_problem,
         cross_model: arguments.cross_model,
@@ -93,33 +110,61 @@ pub fn run(arguments: Arguments) -> Result<()> {
         .iter()
         .map(serde_json::to_string)
         .collect::<Result<_, _>>()?;
-    let temporary = arguments.out.with_extension("part");
-    fs::write(&temporary, lines.join("\n") + "\n")
-        .and_then(|()| fs::rename(&temporary, &arguments.out))
+    write_whole(&arguments.out, &(lines.join("\n") + "\n"))
         .with_context(|| format!("cannot write {}", arguments.out.display()))?;
 
     if arguments.json {
-        println!("{}", serde_json::to_string(&statistics)?);
+        writeln!(stdout(), "{}", serde_json::to_string(&statistics)?)?;
         return Ok(());
     }
-    println!(
+    writeln!(
+        stdout(),
         "{} pairs of {} problems ({} held out) in {}",
         HumanCount(statistics.pairs as u64),
         statistics.mixed,
         statistics.dev,
         arguments.out.display()
-    );
-    println!(
+    )?;
+    writeln!(
+        stdout(),
         "{} problems, {} solutions; {:.0} % survive deduplication; {:.2} correct and {:.2} incorrect each",
         statistics.problems,
         HumanCount(statistics.solutions as u64),
         statistics.surviving * 100.0,
         statistics.correct_mean,
         statistics.incorrect_mean
-    );
-    println!(
+    )?;
+    writeln!(
+        stdout(),
         "left out: {} empty, {} too long, {} labelled both ways",
-        statistics.empty, statistics.too_long, statistics.contradictory
-    );
+        statistics.empty,
+        statistics.too_long,
+        statistics.contradictory
+    )?;
     Ok(())
+}
+
+/// Writes a file so that it is there whole or not at all.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".part");
+    std::fs::write(&temporary, text)?;
+    std::fs::rename(&temporary, path)
+}
+
+/// Several sources' solutions of one problem put together, so that pairs may cross runs and a
+/// problem is never both learned from and held out.
+fn merged(problems: Vec<Labelled>) -> Vec<Labelled> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut merged: Vec<Labelled> = Vec::new();
+    for problem in problems {
+        match places.get(&problem.prompt) {
+            Some(place) => merged[*place].solutions.extend(problem.solutions),
+            None => {
+                places.insert(problem.prompt.clone(), merged.len());
+                merged.push(problem);
+            }
+        }
+    }
+    merged
 }

@@ -377,8 +377,9 @@ pub fn parse(rows: &str, path: &Path) -> Result<(Vec<Problem>, Skipped)> {
 }
 
 /// Reads recorded samples: lines of `{"question", "gold", "samples": [{"model", "text", "answer"}]}`.
-/// A sample's own `correct` or `passed` counts; where it has neither, `grade(gold, answer)` says
-/// whether it is right. Samples of which nobody knows are left out.
+/// A sample's own `correct`, `passed` or `is_solved` counts; where it has none, `grade(gold, answer)`
+/// says whether its answer, or else the text that ends in one, is right. Samples of which nobody
+/// knows are left out, and programs (`kind` `pot`), which are no solutions in words.
 ///
 /// # Errors
 /// [`Error::Row`] for a line that is not such a row.
@@ -418,18 +419,30 @@ pub fn from_samples(
         let samples = samples.ok_or_else(|| error("no \"samples\"".to_owned()))?;
         let gold = text(&row, &["gold", "answer"]);
         let label = |sample: &Value| {
-            let recorded = ["correct", "passed"]
+            let recorded = ["correct", "passed", "is_solved"]
                 .iter()
                 .find_map(|key| sample.get(key)?.as_bool());
-            recorded.or_else(|| grade(gold.as_deref()?, sample.get("answer")?.as_str()?))
+            let answer = match sample.get("answer") {
+                None | Some(Value::Null) => text(sample, &["text"])?,
+                Some(Value::String(answer)) => answer.clone(),
+                Some(other) => other.to_string(),
+            };
+            recorded.or_else(|| grade(gold.as_deref()?, &answer))
         };
-        let solutions = samples.iter().filter_map(|sample| {
-            Some(LabelledSolution {
-                text: text(sample, &["text"])?,
-                model: text(sample, &["model"]).unwrap_or_default(),
-                correct: label(sample)?,
-            })
-        });
+        let is_program = |sample: &&Value| {
+            let kind = sample.get("kind").and_then(Value::as_str);
+            kind.is_some_and(|kind| kind.starts_with("pot"))
+        };
+        let solutions = samples
+            .iter()
+            .filter(|sample| !is_program(sample))
+            .filter_map(|sample| {
+                Some(LabelledSolution {
+                    text: text(sample, &["text"])?,
+                    model: text(sample, &["model"]).unwrap_or_default(),
+                    correct: label(sample)?,
+                })
+            });
         problems.push(Labelled {
             id: format!(
                 "{}:{}",
