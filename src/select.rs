@@ -3,9 +3,15 @@
 //! Votes are counted over classes of equal answers, not over spellings. Pure: ties go to the
 //! candidate that came first.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::trace::{Ranking, Score, Verdict};
+use crate::{
+    answer::{self, Rule},
+    problem::Task,
+    trace::{Ranking, Score, Verdict},
+};
 
 /// How the survivors of the filter are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
@@ -93,45 +99,70 @@ fn merits(
     scores: &[Option<Score>],
     selector: Selector,
 ) -> Vec<(f64, f64)> {
-    let score = |index: usize| scores[index].map_or(f64::NEG_INFINITY, |score| score.0);
-    let weight = |index: usize| match selector {
-        Selector::Majority => 1.0,
-        Selector::Verifier => 0.0,
-        Selector::Weighted => squashed(score(index), survivors.iter().map(|other| score(*other))),
-    };
-    let votes = |index: usize| -> f64 {
-        survivors
-            .iter()
-            .filter(|other| classes[**other] == classes[index])
-            .map(|other| weight(*other))
-            .sum()
-    };
-    survivors
+    let scores: Vec<f64> = survivors
         .iter()
-        .map(|&index| match selector {
-            Selector::Verifier => (score(index), 0.0),
-            Selector::Majority => (votes(index), 0.0),
-            Selector::Weighted => (votes(index), score(index)),
+        .map(|index| scores[*index].map_or(f64::NEG_INFINITY, |score| score.0))
+        .collect();
+    let weights = match selector {
+        Selector::Majority => vec![1.0; survivors.len()],
+        Selector::Verifier => return scores.iter().map(|score| (*score, 0.0)).collect(),
+        Selector::Weighted => squashed(&scores),
+    };
+    let mut votes: HashMap<Option<usize>, f64> = HashMap::new();
+    for (index, weight) in survivors.iter().zip(weights) {
+        *votes.entry(classes[*index]).or_default() += weight;
+    }
+    let second = |score: f64| {
+        if selector == Selector::Weighted {
+            score
+        } else {
+            0.0
+        }
+    };
+    let merits = survivors.iter().zip(&scores);
+    merits
+        .map(|(index, score)| (votes[&classes[*index]], second(*score)))
+        .collect()
+}
+
+/// Scores as votes in (0, 1): the logistic function of each one's distance from the mean, in
+/// standard deviations, so that it matters neither where a verifier's scale begins nor how wide it
+/// is. A candidate without a score has no vote, unless none has one.
+fn squashed(scores: &[f64]) -> Vec<f64> {
+    let finite: Vec<f64> = scores
+        .iter()
+        .copied()
+        .filter(|score| score.is_finite())
+        .collect();
+    if finite.is_empty() {
+        return vec![0.5; scores.len()];
+    }
+    let mean = finite.iter().sum::<f64>() / finite.len() as f64;
+    let variance = finite
+        .iter()
+        .map(|score| (score - mean).powi(2))
+        .sum::<f64>()
+        / finite.len() as f64;
+    let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+    scores
+        .iter()
+        .map(|score| {
+            if score.is_finite() {
+                1.0 / (1.0 + ((mean - score) / deviation).exp())
+            } else {
+                0.0
+            }
         })
         .collect()
 }
 
-/// A score as a vote in (0, 1): the logistic function of its distance from the mean, in standard
-/// deviations, so that it matters neither where a verifier's scale begins nor how wide it is.
-fn squashed(score: f64, all: impl Iterator<Item = f64> + Clone) -> f64 {
-    let finite = all.filter(|score| score.is_finite());
-    let count = finite.clone().count();
-    if count == 0 || !score.is_finite() {
-        return if count == 0 { 0.5 } else { 0.0 };
+/// The class of equal answers that each candidate belongs to. Programs are their own class each: no
+/// two count as the same answer.
+pub fn classes(task: Task, answers: &[Option<&str>], rule: Rule) -> Vec<Option<usize>> {
+    match task {
+        Task::Math => answer::classes(answers, rule),
+        Task::Code => (0..answers.len()).map(Some).collect(),
     }
-    let mean = finite.clone().sum::<f64>() / count as f64;
-    let deviation = (finite.map(|other| (other - mean).powi(2)).sum::<f64>() / count as f64).sqrt();
-    let distance = if deviation > 0.0 {
-        (score - mean) / deviation
-    } else {
-        0.0
-    };
-    1.0 / (1.0 + (-distance).exp())
 }
 
 #[cfg(test)]

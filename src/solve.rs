@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    answer::{self, Rule},
+    answer::Rule,
     error::{Error, Result},
     execute::{Limits, Sandbox, execute},
     judge::judge,
@@ -14,8 +14,8 @@ use crate::{
     problem::{Question, Task},
     sample::sample,
     score::score,
-    select::{Evidence, Filter, Selector, select},
-    trace::{Timings, Tokens, Trace, TracedCandidate},
+    select::{Evidence, Filter, Selector, classes, select},
+    trace::{Reason, Timings, Tokens, Trace, TracedCandidate, Verdict},
     translate::translate,
 };
 
@@ -142,8 +142,9 @@ pub fn solve(
     });
 
     // 4. Verdicts.
-    let verdicts = timed(&mut timings.judge, || {
-        judge(&candidates, &programs, &executions, options.rule)
+    let verdicts = timed(&mut timings.judge, || match question.task {
+        Task::Math => judge(&candidates, &programs, &executions, options.rule),
+        Task::Code => vec![Verdict::Unclear(Reason::Code); candidates.len()],
     });
 
     // 5. Scores.
@@ -166,11 +167,7 @@ pub fn solve(
             .iter()
             .map(|candidate| candidate.answer.as_deref())
             .collect();
-        let classes = match question.task {
-            Task::Math => answer::classes(&answers, options.rule),
-            // Programs are their own class: no two count as the same answer.
-            Task::Code => (0..candidates.len()).map(Some).collect(),
-        };
+        let classes = classes(question.task, &answers, options.rule);
         let evidence = Evidence {
             classes: &classes,
             verdicts: &verdicts,

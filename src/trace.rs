@@ -44,16 +44,31 @@ pub enum Stop {
 pub struct Program(pub String);
 
 impl Program {
-    /// The program in a model's reply: its last fenced block, else all of it.
+    /// The program in a model's reply: its last fenced block of Python, else its last fenced block
+    /// (a block after the program often shows its output, but says that it is none), else all of it.
     pub fn from_reply(reply: &str) -> Self {
-        let Some(block) = reply.split("```").skip(1).step_by(2).last() else {
-            return Self(reply.to_owned());
-        };
-        // The first line of a block names the language.
-        match block.split_once('\n') {
-            Some((language, code)) if !language.trim().contains(' ') => Self(code.to_owned()),
-            _ => Self(block.to_owned()),
-        }
+        let blocks: Vec<(&str, &str)> = reply
+            .split("```")
+            .skip(1)
+            .step_by(2)
+            // The first line of a block names the language.
+            .map(|block| match block.split_once('\n') {
+                Some((language, code)) if !language.trim().contains(' ') => (language.trim(), code),
+                _ => ("", block),
+            })
+            .collect();
+        let is_python =
+            |language: &str| language.eq_ignore_ascii_case("python") || language == "py";
+        let python = blocks
+            .iter()
+            .rev()
+            .find(|(language, _)| is_python(language));
+        Self(
+            python
+                .or(blocks.last())
+                .map_or(reply, |(_, code)| code)
+                .to_owned(),
+        )
     }
 }
 
@@ -208,6 +223,8 @@ pub enum Reason {
     Limit,
     /// The program ran and computed nothing.
     NoValue,
+    /// The candidate is itself a program: there is nothing to compare it with.
+    Code,
 }
 
 /// A verifier's number for one candidate: the higher, the better.
@@ -322,5 +339,9 @@ mod tests {
         check("```\nprint(1)\n```\nor\n```py\nprint(2)\n```", "print(2)\n");
         check("Cut off:\n```python\nprint(3)", "print(3)");
         check("```x = 1```", "x = 1");
+        check(
+            "```python\nprint(72)\n```\nOutput:\n```\n72\n```",
+            "print(72)\n",
+        );
     }
 }
