@@ -15,9 +15,9 @@ setup: ## Install what building needs (Debian, Ubuntu) and the Rust toolchain
 demo: setup ## Build, then choose among real recorded samples of 102 GSM8K problems
 	$(SAY) "Building rerank. The first build compiles llama.cpp, wasmtime and a Python interpreter: about 20 minutes on 2 cores."
 	$(CARGO) build --release
-	$(SAY) "One problem: four chains of thought by code-davinci-002 and gpt-3.5-turbo, each checked by its program."
+	$(SAY) "One problem: four recorded chains of thought of code-davinci-002 and gpt-3.5-turbo, each checked by a program of the same model."
 	@./target/release/rerank solve --replay $(DEMO) "$$(cat eval/samples/question.txt)"
-	$(SAY) "102 problems of GSM8K, each with four real samples and their programs."
+	$(SAY) "102 problems of GSM8K, each with four recorded chains of thought and four programs."
 	@./target/release/rerank eval gsm8k --replay $(DEMO)
 
 test: lint ## Format check, clippy, all tests

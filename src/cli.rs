@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use rerank::{
+    answer::Rule,
     execute::Sandbox,
     model::{LanguageModel, LlamaCpp, Replay, Sampling, llama::Resources},
     problem::Task,
@@ -74,20 +75,20 @@ struct ModelArguments {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4096))]
     samples: u16,
     /// Divides the logits; 0 takes the most likely token
-    #[arg(long, default_value_t = 0.7)]
+    #[arg(long, default_value_t = 0.7, value_parser = temperature, allow_negative_numbers = true)]
     temperature: f32,
     /// Draw from the k most likely tokens; 0: from all
     #[arg(long, value_name = "K", default_value_t = 0)]
     top_k: usize,
     /// Draw from the fewest tokens that reach this probability
-    #[arg(long, value_name = "P", default_value_t = 0.95)]
-    top_p: f32,
+    #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = share)]
+    top_p: f64,
     /// Drop tokens less likely than this share of the most likely one
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
-    min_p: f32,
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    min_p: f64,
     /// Most tokens of one candidate
-    #[arg(long, value_name = "TOKENS", default_value_t = 512)]
-    max_tokens: usize,
+    #[arg(long, value_name = "TOKENS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    max_tokens: u32,
     /// End a candidate where this string appears (repeatable)
     #[arg(long, value_name = "STRING")]
     stop: Vec<String>,
@@ -108,8 +109,8 @@ struct ModelArguments {
 #[derive(Args)]
 struct ModelFile {
     /// CPU threads; the number of physical cores by default
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
     /// Bytes of key-value cache; fewer candidates decode at once where it is small
     #[arg(long, value_name = "BYTES", default_value_t = 2 << 30)]
     kv_budget: u64,
@@ -119,7 +120,7 @@ impl ModelFile {
     fn load(&self, name: &str) -> Result<LlamaCpp> {
         let defaults = Resources::default();
         let resources = Resources {
-            threads: self.threads.unwrap_or(defaults.threads),
+            threads: self.threads.map_or(defaults.threads, usize::from),
             kv_bytes_max: self.kv_budget,
             ..defaults
         };
@@ -152,6 +153,24 @@ impl From<TaskArgument> for Task {
         match task {
             TaskArgument::Math => Task::Math,
             TaskArgument::Code => Task::Code,
+        }
+    }
+}
+
+/// How answers are found and compared.
+#[derive(Clone, Copy, ValueEnum)]
+enum RuleArgument {
+    Number,
+    Math,
+    Choice,
+}
+
+impl From<RuleArgument> for Rule {
+    fn from(rule: RuleArgument) -> Self {
+        match rule {
+            RuleArgument::Number => Self::Number,
+            RuleArgument::Math => Self::Math,
+            RuleArgument::Choice => Self::Choice,
         }
     }
 }
@@ -211,10 +230,15 @@ impl ModelArguments {
         Sampling {
             temperature: self.temperature,
             top_k: self.top_k,
-            top_p: self.top_p,
-            min_p: self.min_p,
-            tokens_max: self.max_tokens,
-            stop: self.stop.clone(),
+            top_p: self.top_p as f32,
+            min_p: self.min_p as f32,
+            tokens_max: self.max_tokens as usize,
+            stop: self
+                .stop
+                .iter()
+                .filter(|stop| !stop.is_empty())
+                .cloned()
+                .collect(),
         }
     }
 
@@ -276,10 +300,37 @@ fn bar(name: &str, length: u64) -> ProgressBar {
         .with_prefix(name.to_owned())
 }
 
+/// A share of a whole.
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("it must be between 0 and 1".to_owned())
+    }
+}
+
+/// A sampling temperature.
+fn temperature(text: &str) -> Result<f32, String> {
+    let temperature: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=100.0).contains(&temperature) {
+        Ok(temperature)
+    } else {
+        Err("it must be between 0 and 100".to_owned())
+    }
+}
+
+/// Some editors begin a text file with it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A file's text, or standard input's for `-`.
 fn read_text(path: &Path) -> Result<String> {
     if path == Path::new("-") {
         return std::io::read_to_string(std::io::stdin()).context("cannot read standard input");
     }
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text
+        .strip_prefix(BYTE_ORDER_MARK)
+        .map_or(text.clone(), str::to_owned))
 }

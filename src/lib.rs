@@ -13,10 +13,12 @@
 //! # Invariants
 //!
 //! 1. `solve` takes a [`problem::Question`], which holds no reference answer: no stage can see the
-//!    gold, by type. Only `task`, `eval` and `train::pairs` know references.
+//!    gold, by type. Only `task`, `eval` and `train::pairs` know references,
+//!    and the recordings of `model::replay`, which hand them to `eval` alone.
 //! 2. Only `model/llama.rs` and `model/gguf.rs` name llama.cpp's crates; only `train` names burn;
 //!    only `execute` names wasmtime; only those may hold `unsafe`, each block with its reason.
-//! 3. Engine and trainer meet in two files: the trace (JSON lines) and the GGUF.
+//! 3. Engine and trainer meet in two files, the trace (JSON lines) and the GGUF, and share how a
+//!    text becomes tokens ([`train::Tokenize`]).
 //! 4. A program that fails is a value ([`trace::Outcome`]), never an `Err`. Whether it fails does
 //!    not depend on the machine's speed: fuel decides, a wall-clock deadline is only the seat belt.
 //! 5. `judge`, `select`, `answer`, `eval::metrics` and `train::pairs` are pure: no I/O, no clock, no

@@ -5,13 +5,13 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use rayon::prelude::*;
 use rerank::answer::{self, Rule};
 use serde_json::{Map, Value, json};
 
-use super::read_text;
+use super::{RuleArgument, read_text};
 
 /// Compare answers with gold answers: JSON lines {"gold","answer"} gain "equal" and "how"
 #[derive(Args)]
@@ -29,19 +29,8 @@ pub struct Arguments {
     rule: RuleArgument,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum RuleArgument {
-    Number,
-    Math,
-    Choice,
-}
-
 pub fn run(arguments: Arguments) -> Result<()> {
-    let rule = match arguments.rule {
-        RuleArgument::Number => Rule::Number,
-        RuleArgument::Math => Rule::Math,
-        RuleArgument::Choice => Rule::Choice,
-    };
+    let rule = arguments.rule.into();
     let text = read_text(&arguments.file)?;
     let lines: Vec<&str> = text
         .lines()
@@ -50,8 +39,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let graded: Vec<Value> = lines.par_iter().map(|line| graded(line, rule)).collect();
     let mut out = BufWriter::new(io::stdout().lock());
     for row in graded {
-        serde_json::to_writer(&mut out, &row).context("cannot write to standard output")?;
-        out.write_all(b"\n")?;
+        writeln!(out, "{}", serde_json::to_string(&row)?)?;
     }
     Ok(out.flush()?)
 }

@@ -1,7 +1,7 @@
 //! `rerank sandbox`: run programs as the filter does.
 
 use std::{
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, Write, stdout},
     path::PathBuf,
 };
 
@@ -56,23 +56,22 @@ pub fn run(command: Command) -> Result<()> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's one result")]
 fn run_one(arguments: &Run) -> Result<()> {
     let program = Program(read_text(&arguments.file)?);
     let execution = open_sandbox()?.run(&program, &Limits::default());
     if arguments.json {
-        println!("{}", serde_json::to_string(&execution)?);
+        writeln!(stdout(), "{}", serde_json::to_string(&execution)?)?;
         return Ok(());
     }
-    print!("{}", execution.stdout);
+    write!(stdout(), "{}", execution.stdout)?;
     match execution {
         Execution {
             outcome: Outcome::Finished,
-            stdout,
+            stdout: printed,
             value: Some(value),
             ..
-        } if stdout.trim().is_empty() => {
-            println!("{value}");
+        } if printed.trim().is_empty() => {
+            writeln!(stdout(), "{value}")?;
             Ok(())
         }
         Execution {
@@ -86,12 +85,16 @@ fn run_one(arguments: &Run) -> Result<()> {
 fn run_batch(arguments: &Run) -> Result<()> {
     let text = read_text(&arguments.file)?;
     let mut programs = Vec::new();
-    for (index, line) in text.lines().enumerate() {
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
+    for (index, line) in lines {
         let row: Value = serde_json::from_str(line)
             .with_context(|| format!("{}, line {}", arguments.file.display(), index + 1))?;
         let Some(program) = row.get("program").and_then(Value::as_str) else {
             bail!(
-                "{}, line {}: there is no field \"program\"",
+                "{}, line {}: there is no text \"program\"",
                 arguments.file.display(),
                 index + 1
             );
@@ -104,32 +107,31 @@ fn run_batch(arguments: &Run) -> Result<()> {
     bar.finish_and_clear();
     let mut out = BufWriter::new(io::stdout().lock());
     for execution in executions {
-        serde_json::to_writer(&mut out, &execution)?;
-        out.write_all(b"\n")?;
+        writeln!(out, "{}", serde_json::to_string(&execution)?)?;
     }
     Ok(out.flush()?)
 }
 
-#[expect(clippy::print_stdout, reason = "the command's one result")]
 fn describe(sandbox: &Sandbox, json: bool) -> Result<()> {
     let description = sandbox.description();
     if json {
-        println!("{}", serde_json::to_string(&description)?);
+        writeln!(stdout(), "{}", serde_json::to_string(&description)?)?;
         return Ok(());
     }
     let packages = match &description.packages_missing {
         None => description.packages.join(", "),
         Some(why) => format!("none ({why})"),
     };
-    println!("python    {}", description.python);
-    println!("packages  {packages}");
-    println!(
+    writeln!(stdout(), "python    {}", description.python)?;
+    writeln!(stdout(), "packages  {packages}")?;
+    writeln!(
+        stdout(),
         "snapshot  {} ({} MB of code, {} MB of memory shared until written)",
         description.path.display(),
         description.code_bytes / 1_000_000,
         description.memory_bytes / 1_000_000
-    );
-    println!("blake3    {}", description.blake3);
-    println!("built in  {:.1} s", description.build_seconds);
+    )?;
+    writeln!(stdout(), "blake3    {}", description.blake3)?;
+    writeln!(stdout(), "built in  {:.1} s", description.build_seconds)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `rerank train-verifier`: pairs in, a verifier for llama.cpp out.
 
 use std::{
+    io::{Write, stdout},
     ops::ControlFlow,
     path::PathBuf,
     time::{Duration, Instant},
@@ -116,7 +117,6 @@ enum PrecisionArgument {
     Q8_0,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's one result")]
 pub fn run(mut arguments: Arguments) -> Result<()> {
     if arguments.base.is_dir() {
         // The verifier will be BASE.gguf+ADAPTER.gguf, so the base is needed as GGUF anyway.
@@ -170,38 +170,45 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     bar.finish_and_clear();
 
     if arguments.json {
-        println!("{}", serde_json::to_string(&summary)?);
+        writeln!(stdout(), "{}", serde_json::to_string(&summary)?)?;
         return Ok(());
     }
-    println!(
+    writeln!(
+        stdout(),
         "{} after {} steps over {} pairs of {} problems",
         arguments.out.display(),
         summary.steps,
         summary.pairs,
         summary.problems
-    );
-    println!(
+    )?;
+    writeln!(
+        stdout(),
         "left out: {} with equal sides, {} with an empty one, {} too long",
         skipped.equal + summary.skipped.equal,
         skipped.empty + summary.skipped.empty,
         summary.skipped.too_long
-    );
-    println!(
+    )?;
+    writeln!(
+        stdout(),
         "tokens of an epoch: {}; a pairwise trainer computes {}",
-        summary.saved.tokens, summary.saved.pairwise
-    );
+        summary.saved.tokens,
+        summary.saved.pairwise
+    )?;
     if let Some((step, best)) = &summary.best {
-        println!(
+        writeln!(
+            stdout(),
             "held out: best of N right on {:.1} % of {} problems after step {step}, {:.1} % before; blind choice {:.1} %",
             best.best_of_n * 100.0,
             best.problems,
             summary.before.best_of_n * 100.0,
             best.blind * 100.0
-        );
-        println!(
+        )?;
+        writeln!(
+            stdout(),
             "score against length: correlation {:+.2}; against shared prefix: {:+.2}",
-            best.length_correlation, best.prefix_correlation
-        );
+            best.length_correlation,
+            best.prefix_correlation
+        )?;
     }
     Ok(())
 }

@@ -239,7 +239,7 @@ fn the_demo_recording_is_evaluated_recorded_and_resumed() {
     assert_eq!(without_clock(&traces), whole);
 
     let other = [&arguments[..], &["--seed", "9"]].concat();
-    refuses(&other, 1, "holds another run: its seed is 0, not 9");
+    refuses(&other, 1, "holds another run (seed is 0 there and 9 here)");
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn gpt4s_programs_give_what_was_recorded() {
         (share("/oracle/value") - 0.976).abs() < 0.005,
         "{summary:#}"
     );
-    // 11 of 7,913 when this was written: five programs import numpy, five leave a tuple of which the
+    // 11 when this was written: five programs import numpy, five leave a tuple of which the
     // source recorded the first entry, and one uses a name it never set.
     let (missed, all) = recorded_values_reproduced(&out.join("traces.jsonl"), &samples);
     assert!(
@@ -403,7 +403,7 @@ fn bad_input_gets_one_sentence() {
     refuses(
         &["solve", " ", "--reasoner", model],
         1,
-        "question question: it is empty",
+        "question 1: it is empty",
     );
     refuses(
         &["solve", &"long ".repeat(400), "--reasoner", model],
@@ -440,7 +440,7 @@ fn bad_input_gets_one_sentence() {
     refuses(
         &["eval", "gsm9k", "--replay", DEMO],
         1,
-        "unknown benchmark \"gsm9k\"; known: gsm8k",
+        "unknown benchmark \"gsm9k\"; known: gsm8k, ",
     );
     refuses(
         &["eval", "gsm8k", "--reasoner", model, "--out", text(&out)],
@@ -594,4 +594,125 @@ fn a_verifier_trained_from_recorded_samples_prefers_right_solutions_it_never_saw
         });
         assert!(right.count() >= 9, "{objective}: {scored}");
     }
+}
+
+#[test]
+fn a_run_is_continued_only_as_itself_and_by_one_process() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let recording = |gold: u32| {
+        format!(
+            "{{\"id\": 1, \"question\": \"Q?\", \"gold\": {gold}, \"samples\": [{{\"kind\": \"cot\", \"text\": \"The answer is 7.\"}}]}}\n"
+        )
+    };
+    fs::write(path("seven.jsonl"), recording(7)).unwrap();
+    fs::write(
+        path("rows.jsonl"),
+        "{\"question\": \"Q?\", \"answer\": \"#### 7\"}\n",
+    )
+    .unwrap();
+    fs::write(
+        path("other.jsonl"),
+        "{\"question\": \"Q?\", \"answer\": \"#### 9\"}\n",
+    )
+    .unwrap();
+    let (replay, out) = (path("seven.jsonl"), path("run"));
+    let of = |rows: &str| {
+        let rows = path(rows);
+        [
+            "eval", "gsm8k", "--replay", &replay, "--data", &rows, "--out", &out,
+        ]
+        .map(str::to_owned)
+    };
+    let first = of("rows.jsonl");
+    let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    stdout(&rerank(&first));
+
+    // The same questions with other gold answers are another run.
+    let second = of("other.jsonl");
+    let second: Vec<&str> = second.iter().map(String::as_str).collect();
+    refuses(&second, 1, "holds another run (problems_sha256 is ");
+
+    let lock = fs::File::create(path("run/run.lock")).unwrap();
+    lock.lock().unwrap();
+    refuses(&first, 1, "another rerank is writing into");
+
+    let twice = fs::read_to_string(path("seven.jsonl")).unwrap();
+    fs::write(path("twice.jsonl"), twice.repeat(2)).unwrap();
+    refuses(
+        &["eval", "gsm8k", "--replay", &path("twice.jsonl")],
+        1,
+        "question 1: two problems have this id",
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rerank"))
+        .args(["eval", "gsm8k", "--replay", DEMO, "--limit", "2"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn pairs_cross_runs_of_the_same_problem() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let recording = |answer: u32| {
+        format!(
+            "{{\"id\": 1, \"question\": \"Q?\", \"gold\": 7, \"samples\": [{{\"kind\": \"cot\", \"text\": \"The answer is {answer}.\"}}]}}\n"
+        )
+    };
+    for (run, answer) in [("right", 7), ("wrong", 9)] {
+        let file = path(&format!("{run}.jsonl"));
+        fs::write(&file, recording(answer)).unwrap();
+        stdout(&rerank(&[
+            "eval",
+            "gsm8k",
+            "--replay",
+            &file,
+            "--out",
+            &path(run),
+        ]));
+    }
+    let arguments = [
+        "pairs",
+        &path("right"),
+        &path("wrong"),
+        "--out",
+        &path("pairs.jsonl"),
+        "--cross-model",
+        "--json",
+    ];
+    let statistics: Value = serde_json::from_str(&stdout(&rerank(&arguments))).unwrap();
+    assert_eq!(
+        (&statistics["problems"], &statistics["pairs"]),
+        (&1.into(), &1.into()),
+        "{statistics}"
+    );
+    let row = json(Path::new(&path("pairs.jsonl")));
+    assert_eq!(
+        (&row["chosen"], &row["rejected"]),
+        (&"The answer is 7.".into(), &"The answer is 9.".into())
+    );
+    refuses(
+        &[
+            "pairs",
+            &path("right"),
+            "--out",
+            &path("right/traces.jsonl"),
+        ],
+        1,
+        "is one of the sources",
+    );
 }

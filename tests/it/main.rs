@@ -6,4 +6,5 @@ mod gguf;
 mod invariants;
 mod llama;
 mod sandbox;
+mod task;
 mod train;
