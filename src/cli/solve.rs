@@ -166,10 +166,10 @@ fn footer(trace: &Trace, rule: Rule) -> String {
                 chosen.candidate.answer.as_deref()?
             ))
         });
-    lines.push(format!(
-        "each selector: {}",
-        by_selector.collect::<Vec<_>>().join(" · ")
-    ));
+    let by_selector: Vec<String> = by_selector.collect();
+    if !by_selector.is_empty() {
+        lines.push(format!("each selector: {}", by_selector.join(" · ")));
+    }
     let (timings, tokens) = (trace.timings_ms, trace.tokens);
     if tokens.prompt > 0 {
         lines.push(format!(
