@@ -70,12 +70,6 @@ fn manifests_read_the_real_rows() {
         "51.0",
     );
     check(
-        "wordproblems/asdiv_2215.jsonl",
-        2215,
-        "are in the basket?",
-        "9",
-    );
-    check(
         "multiarith",
         "wordproblems/multiarith.jsonl",
         600,
@@ -100,7 +94,7 @@ fn manifests_read_the_real_rows() {
         "singleeq",
         "wordproblems/singleeq.jsonl",
         508,
-        "did she give to Sam?",
+        "did she give to Sam ?",
         "43.0",
     );
     check(
