@@ -677,8 +677,8 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_labelled_by_their_own_word_or_by_the_grader() {
-        let rows = r#"{"question": "1 + 1?", "gold": "2", "samples": [{"model": "m", "text": "so 2", "answer": "2"}, {"text": "so 3", "answer": "3"}, {"text": "none", "answer": null}]}
+    fn samples_are_labelled_by_their_own_word_or_by_the_grader_and_programs_left_out() {
+        let rows = r#"{"question": "1 + 1?", "gold": "2", "samples": [{"model": "m", "text": "so 2", "answer": "2"}, {"text": "so 3", "answer": "3"}, {"text": "2", "answer": null}, {"text": "none"}, {"text": "2", "kind": "pot"}]}
 {"text": "Write f.", "test_list": ["assert f() == 1"], "samples": [{"text": "def f(): pass", "passed": false}]}"#;
         let grade = |gold: &str, answer: &str| Some(gold == answer);
         let problems = from_samples(rows, Path::new("x/samples.jsonl"), &grade).unwrap();
@@ -686,7 +686,7 @@ mod tests {
             .iter()
             .map(|p| p.solutions.iter().map(|s| s.correct).collect())
             .collect();
-        assert_eq!(labels, [vec![true, false], vec![false]]);
+        assert_eq!(labels, [vec![true, false, true, false], vec![false]]);
         assert_eq!(problems[0].id, "samples:1");
         assert!(problems[1].prompt.ends_with("tests:\nassert f() == 1"));
     }
