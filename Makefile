@@ -32,5 +32,8 @@ lint: setup ## Format check and clippy, warnings as errors
 	$(SAY) "Linting. The first build compiles llama.cpp, wasmtime and a Python interpreter: about 20 minutes on 2 cores."
 	$(CARGO) clippy --release --all-targets -- -D warnings
 
-bench: setup ## Measure speed (run it on an idle machine); eval/ has the scripts for the peers
-	$(CARGO) bench --bench answer --bench sandbox --bench train
+bench: setup ## Measure speed beside CPython and monty (on an idle machine); eval/ has scripts for the other peers
+	@target/monty/bin/python -c 'import pydantic_monty' 2>/dev/null || \
+		(python3 -m venv target/monty && target/monty/bin/pip install -q pydantic-monty==1.4.0) || \
+		echo "monty cannot be installed: its line is left out."
+	RERANK_MONTY=target/monty/bin/python $(CARGO) bench --bench answer --bench sandbox --bench train

@@ -77,6 +77,13 @@ fn main() {
             cpython / five
         );
     }
+    match monty_ms() {
+        Some(monty) => println!(
+            "monty, fresh session               {monty:>9.3} ms   {:.2}x",
+            monty / five
+        ),
+        None => println!("monty                              not here: `make bench` installs it"),
+    }
     if let Some(resident) = resident_mib() {
         println!("resident memory after all that     {resident:>9.0} MiB  (bar 400)");
     }
@@ -120,6 +127,18 @@ fn minor_faults() -> f64 {
         .nth(7)
         .and_then(|faults| faults.parse().ok())
         .unwrap_or(0.0)
+}
+
+/// What pydantic's monty takes for the same five lines, by the script that times it; `RERANK_MONTY`
+/// names a Python that has it.
+fn monty_ms() -> Option<f64> {
+    let python = std::env::var_os("RERANK_MONTY")?;
+    let output = Command::new(python)
+        .arg("eval/sandbox/monty.py")
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.strip_suffix(" ms\n")?.rsplit(' ').next()?.parse().ok()
 }
 
 fn resident_mib() -> Option<f64> {

@@ -403,3 +403,22 @@ fn a_question_longer_than_the_context_is_refused_with_both_numbers() {
         "{error}"
     );
 }
+
+#[test]
+fn a_candidate_that_outgrows_the_context_has_no_program_and_no_score() {
+    let (_folder, mut model) = tiny_model(ROOMY);
+    let (long, fine) = (question(&"x".repeat(600)), question("How many?"));
+    let requests = [&long, &fine].map(|question| Request {
+        candidate: Some(0),
+        ..request(question, 1, 1)
+    });
+    let drawn = model.generate(&requests, &short(1.0, 8), &quiet).unwrap();
+    assert_eq!(
+        (drawn.generations[0].len(), drawn.generations[1].len()),
+        (0, 1)
+    );
+    let texts = ["Four.", &"x".repeat(600), "5"];
+    let scored = model.score(&request(&fine, 0, 0), &texts, &quiet).unwrap();
+    let has_score: Vec<bool> = scored.scores.iter().map(Option::is_some).collect();
+    assert_eq!(has_score, [true, false, true]);
+}
