@@ -17,7 +17,7 @@ pub enum Task {
 }
 
 /// A question without its answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// Unique within a benchmark.
     pub id: String,
@@ -25,13 +25,33 @@ pub struct Question {
     pub text: String,
     /// What a solution is.
     pub task: Task,
+    /// What a programming question shows of the program it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Interface>,
+}
+
+/// What a programming question shows of the program it asks for: nothing that a model may not see.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interface {
+    /// The function or class that is asked for.
+    pub entry_point: String,
+    /// Code that a reply may continue instead of writing a whole program; empty where there is none.
+    pub prefix: String,
+    /// Code that runs before the examples.
+    pub setup: String,
+    /// Statements that raise where the program is wrong: `assert f(2) == 4`, or only `f(2)`.
+    pub examples: Vec<String>,
 }
 
 /// What a right answer is; only `task`, `eval` and `train::pairs` may hold one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
-    /// The gold answer.
+    /// The gold answer; of a programming question, a program that is right.
     pub answer: String,
+    /// Hidden tests: a program that raises after one that is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<String>,
 }
 
 /// One row of a benchmark.

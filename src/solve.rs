@@ -191,6 +191,9 @@ pub fn solve(
                 execution,
                 verdict,
                 score,
+                description: None,
+                outputs: Vec::new(),
+                correct: None,
             },
         )
         .collect();
@@ -203,6 +206,7 @@ pub fn solve(
             .chosen
             .and_then(|index| candidates[index].candidate.answer.clone()),
         candidates,
+        inputs: Vec::new(),
         ranking,
         reference: None,
         correct: None,

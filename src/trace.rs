@@ -259,6 +259,15 @@ pub struct TracedCandidate {
     pub verdict: Verdict,
     /// What the verifier gave it.
     pub score: Option<Score>,
+    /// What the coder wrote about a candidate that is a program (`--code-mode describe`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What a candidate that is a program gives for each of the trace's `inputs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
+    /// Whether its answer is right; written by `eval` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correct: Option<bool>,
 }
 
 /// The record of one solved question.
@@ -274,6 +283,9 @@ pub struct Trace {
     pub seed: u64,
     /// The sampled solutions.
     pub candidates: Vec<TracedCandidate>,
+    /// The calls on which candidates that are programs were compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
     /// Their order and the choice.
     #[serde(flatten)]
     pub ranking: Ranking,

@@ -115,6 +115,7 @@ fn scored(
         id: String::new(),
         text: text.to_owned(),
         task: arguments.task.into(),
+        interface: None,
     };
     let messages = prompt::solve(&question);
     let request = Request {

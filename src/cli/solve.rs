@@ -63,6 +63,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         id: "1".to_owned(),
         text: arguments.question,
         task: arguments.task.into(),
+        interface: None,
     };
     let mut loaded = arguments.models.load()?;
     let sandbox = open_sandbox()?;

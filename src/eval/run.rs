@@ -57,7 +57,8 @@ pub fn problems_sha256(problems: &[Problem]) -> String {
         reference,
     } in problems
     {
-        for part in [&question.id, &question.text, &reference.answer] {
+        let parts = [&question.id, &question.text, &reference.answer];
+        for part in parts.into_iter().chain(&reference.tests) {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }

@@ -494,6 +494,7 @@ impl Tokenize for Tokenizer {
             id: String::new(),
             text: prompt.to_owned(),
             task: self.task,
+            interface: None,
         };
         Ok(ids(&self.model.prompt(&prompt::solve(&question))?))
     }

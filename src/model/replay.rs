@@ -332,9 +332,11 @@ impl RecordedRow {
                     .flatten()
                     .next()?,
                 task,
+                interface: None,
             },
             reference: self.gold.as_ref().map(|gold| Reference {
                 answer: plain(gold),
+                tests: None,
             }),
         })
     }

@@ -163,9 +163,11 @@ impl Benchmark {
                 id,
                 text,
                 task: self.task,
+                interface: None,
             },
             reference: Reference {
                 answer: answer.text,
+                tests: None,
             },
         })
     }

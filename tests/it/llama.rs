@@ -75,6 +75,7 @@ fn question(text: &str) -> Question {
         id: "q".to_owned(),
         text: text.to_owned(),
         task: Task::Math,
+        interface: None,
     }
 }
 
