@@ -5,7 +5,7 @@
 use crate::{
     answer::{self, Rule},
     error::{Error, Result},
-    model::{Generated, LanguageModel, Progress, Request, Sampling, Usage, prompt, seed_for},
+    model::{Generated, LanguageModel, Progress, Request, Sampling, Usage, seed_for},
     problem::{Question, Task},
     trace::{Candidate, Program},
 };
@@ -33,7 +33,7 @@ pub fn sample(
     let request = Request {
         question,
         candidate: None,
-        messages: prompt::solve(question),
+        messages: reasoner.prompts().solve(question)?,
         samples,
         seed: seed_for(seed, &question.id, 0),
     };

@@ -5,7 +5,7 @@
 
 use crate::{
     error::Result,
-    model::{LanguageModel, Progress, Request, Usage, prompt},
+    model::{LanguageModel, Progress, Request, Usage},
     problem::Question,
     trace::{Candidate, Score},
 };
@@ -24,7 +24,7 @@ pub fn score(
     let request = Request {
         question,
         candidate: None,
-        messages: prompt::solve(question),
+        messages: verifier.prompts().solve(question)?,
         samples: 0,
         seed: 0,
     };

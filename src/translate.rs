@@ -5,7 +5,7 @@
 
 use crate::{
     error::Result,
-    model::{LanguageModel, Progress, Request, Sampling, Usage, prompt, seed_for},
+    model::{LanguageModel, Progress, Request, Sampling, Usage, seed_for},
     problem::Question,
     trace::{Candidate, Program},
 };
@@ -22,17 +22,16 @@ pub fn translate(
     seed: u64,
     progress: Progress,
 ) -> Result<(Vec<Option<Program>>, Usage)> {
-    let requests: Vec<Request> = candidates
-        .iter()
-        .enumerate()
-        .map(|(index, candidate)| Request {
+    let requests = candidates.iter().enumerate().map(|(index, candidate)| {
+        Ok(Request {
             question,
             candidate: Some(index),
-            messages: prompt::translate(question, candidate),
+            messages: coder.prompts().translate(question, candidate)?,
             samples: 1,
             seed: seed_for(seed, &question.id, index + 1),
         })
-        .collect();
+    });
+    let requests: Vec<Request> = requests.collect::<Result<_>>()?;
     let generated = coder.generate(&requests, sampling, progress)?;
     let programs = generated
         .generations

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
-    model::{LanguageModel, LlamaCpp, Request, prompt},
+    model::{LanguageModel, LlamaCpp, Request},
     problem::Question,
 };
 use serde_json::{Map, Value, json};
@@ -117,7 +117,13 @@ fn scored(
         task: arguments.task.into(),
         interface: None,
     };
-    let messages = prompt::solve(&question);
+    let messages = match verifier.prompts().solve(&question) {
+        Ok(messages) => messages,
+        Err(error) => {
+            row.insert("error".to_owned(), error.to_string().into());
+            return Ok(Value::Object(row));
+        }
+    };
     let request = Request {
         question: &question,
         candidate: None,

@@ -27,8 +27,8 @@ use sha2::{Digest, Sha256};
 
 use self::run::Run;
 use super::{
-    Generated, Generation, LanguageModel, Message, Progress, Request, Sampling, Scored, Usage,
-    chat, draw::logprob, prompt, seed_for,
+    Generated, Generation, LanguageModel, Message, Progress, Prompts, Request, Sampling, Scored,
+    Usage, chat, draw::logprob, seed_for,
 };
 use crate::{
     error::{Error, Result},
@@ -68,6 +68,7 @@ pub struct LlamaCpp {
     adapter: Option<Mutex<LlamaLoraAdapter>>,
     model: LlamaModel,
     template: Option<String>,
+    prompts: Prompts,
     /// A reward model's head, from the file that training left beside its adapter or model.
     head: Option<Head>,
     resources: Resources,
@@ -105,6 +106,7 @@ impl LlamaCpp {
             .chat_template(None)
             .ok()
             .and_then(|template| template.to_string().ok());
+        let prompts = Prompts::from_metadata(|key| model.meta_val_str(key).ok())?;
         let files: Vec<PathBuf> = [Some(base), adapter_path]
             .into_iter()
             .flatten()
@@ -122,9 +124,15 @@ impl LlamaCpp {
             adapter,
             model,
             template,
+            prompts,
             head,
             resources,
         })
+    }
+
+    /// Puts other prompts, such as a manifest's, in the place of the model's own.
+    pub fn set_prompts(&mut self, prompts: Prompts) {
+        self.prompts = prompts;
     }
 
     /// Tokens of a conversation, the assistant's turn opened, with exactly one BOS where the model
@@ -221,6 +229,10 @@ impl LanguageModel for LlamaCpp {
             })?;
         }
         Ok(format!("{:x}", hash.finalize()))
+    }
+
+    fn prompts(&self) -> &Prompts {
+        &self.prompts
     }
 
     fn generate(
@@ -496,7 +508,8 @@ impl Tokenize for Tokenizer {
             task: self.task,
             interface: None,
         };
-        Ok(ids(&self.model.prompt(&prompt::solve(&question))?))
+        let messages = self.model.prompts.solve(&question)?;
+        Ok(ids(&self.model.prompt(&messages)?))
     }
 
     fn solution(&self, text: &str) -> Result<Vec<u32>> {

@@ -21,6 +21,7 @@ pub mod llama2c;
 pub(crate) mod random;
 
 pub use llama::LlamaCpp;
+pub use prompt::Prompts;
 pub use replay::Replay;
 
 /// Called as work goes on, with steps done and steps in all.
@@ -36,6 +37,11 @@ pub trait LanguageModel {
     /// # Errors
     /// A file that cannot be read.
     fn sha256(&self) -> Result<String>;
+
+    /// The wording of its prompts.
+    fn prompts(&self) -> &Prompts {
+        Prompts::common()
+    }
 
     /// Draws `samples` continuations for each request, in the order of the requests.
     ///

@@ -1,32 +1,164 @@
-//! What the models are asked, in one place.
+//! What the models are asked: a property of each model.
 //!
-//! Thin for now: one wording for every model; manifests under `models/` will name their own.
+//! A prompt is a Jinja template. A model's own are in its GGUF's metadata (`rerank.prompts.solve`,
+//! `rerank.prompts.translate`) or in its manifest; every other model is asked in [`Prompts::default`]'s
+//! words. The chat template, which is another thing, goes around what is rendered here.
+
+use std::sync::LazyLock;
+
+use minijinja::{Environment, UndefinedBehavior, context, syntax::SyntaxConfig};
+use serde::{Deserialize, Serialize};
 
 use super::Message;
 use crate::{
+    Error, Result,
     problem::{Question, Task},
     trace::Candidate,
 };
 
-/// The conversation whose continuation is a solution: sampled by the reasoner, scored by the
-/// verifier.
-pub fn solve(question: &Question) -> Vec<Message> {
-    let instruction = match question.task {
-        Task::Math => {
-            "Reason step by step, and end with a line \"The answer is\" followed by the final answer."
-        }
-        Task::Code => "Write the Python code that does this, in one ```python block.",
-    };
-    vec![Message::user(format!("{}\n\n{instruction}", question.text))]
+/// The templates of a model's prompts.
+///
+/// They see `question`, `task` (`math` or `code`) and, in `translate`, `solution`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prompts {
+    /// What is continued by a solution: sampled by the reasoner, scored by the verifier.
+    pub solve: String,
+    /// What is continued by a solution's program.
+    pub translate: String,
 }
 
-/// The conversation whose continuation is a candidate's program.
-pub fn translate(question: &Question, candidate: &Candidate) -> Vec<Message> {
-    vec![Message::user(format!(
-        "Question:\n{}\n\nSolution:\n{}\n\nTranslate this solution into a short Python program, \
-        step by step, with the solution's own formulas. Do not correct it, and do not copy its \
-        numbers beyond those of the question: compute them. Print the final answer, and nothing \
-        else, on the last line.",
-        question.text, candidate.text
-    ))]
+impl Default for Prompts {
+    fn default() -> Self {
+        let solve = "{{ question }}\n\n\
+            {% if task == 'code' %}\
+            Write the Python code that does this, in one ```python block.\
+            {% else %}\
+            Reason step by step, and end with a line \"The answer is\" followed by the final answer.\
+            {% endif %}";
+        let translate = "Question:\n{{ question }}\n\nSolution:\n{{ solution }}\n\n\
+            Translate this solution into a short Python program, step by step, with the solution's \
+            own formulas. Do not correct it, and do not copy its numbers beyond those of the \
+            question: compute them. Print the final answer, and nothing else, on the last line.";
+        Self {
+            solve: solve.to_owned(),
+            translate: translate.to_owned(),
+        }
+    }
+}
+
+impl Prompts {
+    /// The prompts of a model that has none of its own.
+    pub fn common() -> &'static Self {
+        static COMMON: LazyLock<Prompts> = LazyLock::new(Prompts::default);
+        &COMMON
+    }
+
+    /// The templates among a model's metadata; the common ones where it has none.
+    ///
+    /// # Errors
+    /// [`Error::Options`] for a template that cannot be rendered.
+    pub fn from_metadata(value: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let common = Self::common();
+        let prompts = Self {
+            solve: value("rerank.prompts.solve").unwrap_or_else(|| common.solve.clone()),
+            translate: value("rerank.prompts.translate")
+                .unwrap_or_else(|| common.translate.clone()),
+        };
+        prompts.check()?;
+        Ok(prompts)
+    }
+
+    /// Looks for templates that cannot be rendered.
+    ///
+    /// # Errors
+    /// [`Error::Options`] says which and why.
+    pub fn check(&self) -> Result<()> {
+        rendered(&self.solve, "1 + 1?", Task::Math, None)?;
+        rendered(&self.translate, "1 + 1?", Task::Math, Some("2")).map(drop)
+    }
+
+    /// The conversation whose continuation is a solution.
+    ///
+    /// # Errors
+    /// [`Error::Options`] for a template that cannot be rendered.
+    pub fn solve(&self, question: &Question) -> Result<Vec<Message>> {
+        let text = rendered(&self.solve, &question.text, question.task, None)?;
+        Ok(vec![Message::user(text)])
+    }
+
+    /// The conversation whose continuation is a candidate's program.
+    ///
+    /// # Errors
+    /// [`Error::Options`] for a template that cannot be rendered.
+    pub fn translate(&self, question: &Question, candidate: &Candidate) -> Result<Vec<Message>> {
+        let solution = Some(candidate.text.as_str());
+        let text = rendered(&self.translate, &question.text, question.task, solution)?;
+        Ok(vec![Message::user(text)])
+    }
+}
+
+fn rendered(template: &str, question: &str, task: Task, solution: Option<&str>) -> Result<String> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // A template's last line end is part of the prompt: a model may have been trained on it.
+    let syntax = SyntaxConfig::builder()
+        .keep_trailing_newline(true)
+        .build()
+        .expect("the common delimiters are valid");
+    environment.set_syntax(syntax);
+    minijinja_contrib::add_to_environment(&mut environment);
+    let task = match task {
+        Task::Math => "math",
+        Task::Code => "code",
+    };
+    let text = match solution {
+        Some(solution) => environment.render_str(template, context! { question, task, solution }),
+        None => environment.render_str(template, context! { question, task }),
+    };
+    text.map_err(|error| {
+        Error::Options(format!(
+            "the prompt template {template:?} cannot be rendered: {error:#}"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_of_a_model_replaces_the_common_one() {
+        let question = Question {
+            id: String::new(),
+            text: "How many ?".to_owned(),
+            task: Task::Math,
+            interface: None,
+        };
+        let own = |key: &str| {
+            (key == "rerank.prompts.solve")
+                .then(|| "{{ question|replace(' ?', '?') }}\n".to_owned())
+        };
+        let prompts = Prompts::from_metadata(own).unwrap();
+        assert_eq!(prompts.solve(&question).unwrap()[0].content, "How many?\n");
+        assert_eq!(prompts.translate, Prompts::default().translate);
+        let common = Prompts::common().solve(&question).unwrap();
+        assert!(
+            common[0]
+                .content
+                .starts_with("How many ?\n\nReason step by step")
+        );
+        let code = Question {
+            task: Task::Code,
+            ..question
+        };
+        let common = Prompts::common().solve(&code).unwrap();
+        assert!(common[0].content.ends_with("in one ```python block."));
+    }
+
+    #[test]
+    fn a_template_that_asks_for_what_is_not_there_is_refused() {
+        let error = Prompts::from_metadata(|_| Some("{{ answer }}".to_owned())).unwrap_err();
+        assert!(error.to_string().contains("{{ answer }}"), "{error}");
+    }
 }
