@@ -1,6 +1,7 @@
 //! All integration tests, one module per feature.
 
 mod answer;
+mod browser;
 mod cli;
 mod gguf;
 mod invariants;
