@@ -14,6 +14,7 @@ use rerank::{
 };
 
 mod eval;
+mod generate;
 mod grade;
 mod pairs;
 mod sandbox;
@@ -34,6 +35,7 @@ enum Command {
     Solve(solve::Arguments),
     Eval(eval::Arguments),
     Grade(grade::Arguments),
+    Generate(generate::Arguments),
     Pairs(pairs::Arguments),
     TrainVerifier(train::Arguments),
     Score(score::Arguments),
@@ -48,6 +50,7 @@ impl Cli {
             Command::Solve(arguments) => solve::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
             Command::Grade(arguments) => grade::run(arguments),
+            Command::Generate(arguments) => generate::run(arguments),
             Command::Pairs(arguments) => pairs::run(arguments),
             Command::TrainVerifier(arguments) => train::run(arguments),
             Command::Score(arguments) => score::run(arguments),

@@ -1,0 +1,186 @@
+//! Tells a problem: one whole story, or a thread of an opening, events and an ending.
+
+use super::{
+    chain::{Chain, Operand, Step},
+    draw,
+    grammar::{PIECES, Piece, Role},
+    number::Value,
+    scene::Scene,
+    wording,
+};
+use crate::model::random::SplitMix;
+
+/// A problem before it is written out.
+pub(super) struct Told {
+    pub question: String,
+    pub chain: Chain,
+    pub kind: &'static str,
+}
+
+/// A problem of so many steps; none where chance offers no such one.
+pub(super) fn tell(random: &mut SplitMix, steps: usize) -> Option<Told> {
+    let whole = match steps {
+        1 => 0.85,
+        2 => 0.65,
+        3 => 0.55,
+        _ => 0.35,
+    };
+    let stories: Vec<&Piece> = PIECES
+        .iter()
+        .filter(|piece| piece.role == Role::Story && piece.steps.len() == steps)
+        .collect();
+    let pieces = if !stories.is_empty() && draw::chance(random, whole) {
+        vec![*draw::weighted(random, &stories, |piece| piece.weight)]
+    } else {
+        thread(random, steps)?
+    };
+    (0..30).find_map(|_| compose(&pieces, random))
+}
+
+/// An opening, events and an ending that have so many steps in all.
+fn thread(random: &mut SplitMix, steps: usize) -> Option<Vec<&'static Piece>> {
+    let choose = |random: &mut SplitMix, fits: &dyn Fn(&Piece) -> bool| {
+        let fitting: Vec<&'static Piece> = PIECES.iter().filter(|piece| fits(piece)).collect();
+        (!fitting.is_empty()).then(|| *draw::weighted(random, &fitting, |piece| piece.weight))
+    };
+    let open = choose(random, &|piece| {
+        piece.role == Role::Open && piece.steps.len() <= steps
+    })?;
+    let mut left = steps - open.steps.len();
+    let end = choose(random, &|piece| {
+        piece.role == Role::End && piece.family == open.family && piece.steps.len() <= left
+    })?;
+    left -= end.steps.len();
+    let mut pieces = vec![open];
+    while left > 0 {
+        let event = choose(random, &|piece| {
+            let again = pieces.iter().any(|one| one.line == piece.line);
+            let family = piece.role == Role::Event && piece.family == open.family;
+            family && !again && piece.steps.len() <= left
+        })?;
+        left -= event.steps.len();
+        pieces.push(event);
+    }
+    let last = pieces[pieces.len() - 1];
+    let follows = end.after.is_empty() || end.after.iter().any(|tag| last.tags.contains(tag));
+    pieces.push(end);
+    follows.then_some(pieces)
+}
+
+/// Tells the pieces one after another in one scene.
+fn compose(pieces: &[&'static Piece], random: &mut SplitMix) -> Option<Told> {
+    let mut scene = Scene::new(random);
+    let mut chain = Chain::default();
+    let mut texts = Vec::new();
+    let mut kind = "";
+    // An opening must be about what the later pieces can treat.
+    for (name, class) in pieces.iter().rev().flat_map(|piece| &piece.things) {
+        if *name == "x" {
+            scene.choose(name, class)?;
+        }
+    }
+    if pieces[0].role == Role::Open {
+        scene.choose("x", "thing")?;
+    }
+    for piece in pieces {
+        if piece.role != Role::Story {
+            scene.turn();
+        }
+        for (name, class) in &piece.things {
+            scene.choose(name, class)?;
+        }
+        for number in &piece.numbers {
+            scene.settle(number)?;
+        }
+        let text = *draw::one(scene.random, &piece.questions);
+        texts.push(scene.expand(text));
+        scene.solving = true;
+        for rule in &piece.steps {
+            let rest = rule.rest.iter();
+            let mut step = Step {
+                first: scene.operand(rule.first)?,
+                rest: rest
+                    .map(|(operator, word)| Some((*operator, scene.operand(word)?)))
+                    .collect::<Option<_>>()?,
+                sentence: String::new(),
+                slip: None,
+            };
+            step.sentence = wording::polished(&scene.expand(rule.sentence));
+            chain.steps.push(step);
+            let value = *chain.computed()?.last()?;
+            let sensible = value > Value::from(0) && (rule.fraction || value.is_integer());
+            if !sensible {
+                return None;
+            }
+            let at = Operand::Step(chain.steps.len() - 1);
+            scene.numbers.insert(rule.name, (value, at));
+        }
+        scene.solving = false;
+        let state = piece
+            .state
+            .or_else(|| piece.steps.last().map(|rule| rule.name));
+        if let Some(state) = state.and_then(|name| scene.numbers.get(name).copied()) {
+            scene.numbers.insert("T", state);
+        }
+        if !(piece.role == Role::End && piece.steps.is_empty()) {
+            kind = piece.kind;
+        }
+    }
+    let mut sentences = wording::sentences(&texts.join(" "));
+    let used: Vec<Value> = used(&chain);
+    let (mut numbers, mut distractors) = (Vec::new(), Vec::new());
+    for value in std::mem::take(&mut scene.shown) {
+        let list = if used.contains(&value) {
+            &mut numbers
+        } else {
+            &mut distractors
+        };
+        if !list.contains(&value) {
+            list.push(value);
+        }
+    }
+    let plain = pieces.iter().all(|piece| !piece.tags.contains(&"plain"));
+    if plain && sentences.len() > 1 && draw::chance(scene.random, 0.07) {
+        let extra = distract(&mut scene)?;
+        let at = draw::below(scene.random, sentences.len() - 1) + 1;
+        sentences.insert(at.min(sentences.len() - 1), extra);
+        distractors.extend(scene.shown.iter().filter(|value| !used.contains(value)));
+    }
+    chain.numbers = numbers;
+    chain.distractors = distractors;
+    let question = wording::finish(sentences, scene.random);
+    Some(Told {
+        question,
+        chain,
+        kind,
+    })
+}
+
+/// The numbers that the steps compute with.
+fn used(chain: &Chain) -> Vec<Value> {
+    let mut steps = chain.steps.clone();
+    let operands = steps.iter_mut().flat_map(Step::operands_mut);
+    operands
+        .filter_map(|operand| match operand {
+            Operand::Number(number) => Some(*number),
+            Operand::Step(_) => None,
+        })
+        .collect()
+}
+
+/// A sentence with a number that nothing needs.
+fn distract(scene: &mut Scene) -> Option<String> {
+    let extras: Vec<&Piece> = PIECES
+        .iter()
+        .filter(|piece| piece.role == Role::Aside)
+        .collect();
+    let piece = *draw::weighted(scene.random, &extras, |piece| piece.weight);
+    for (name, class) in &piece.things {
+        scene.choose(name, class)?;
+    }
+    for number in &piece.numbers {
+        scene.settle(number)?;
+    }
+    let text = *draw::one(scene.random, &piece.questions);
+    Some(scene.expand(text))
+}

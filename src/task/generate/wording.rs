@@ -1,0 +1,128 @@
+//! The last touches of a text: capitals, articles, how its sentences are joined and set.
+
+use super::draw;
+use crate::model::random::SplitMix;
+
+/// The sentences of a text.
+pub(super) fn sentences(text: &str) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let mut start = 0;
+    for (at, pair) in text.as_bytes().windows(2).enumerate() {
+        let so_far = &text[start..=at];
+        let title = ["Mr.", "Mrs.", "Ms.", "Dr.", "a.m.", "p.m.", "St."];
+        if matches!(pair, b". " | b"? " | b"! ") && !title.iter().any(|one| so_far.ends_with(one)) {
+            sentences.push(so_far.trim().to_owned());
+            start = at + 1;
+        }
+    }
+    sentences.push(text[start..].trim().to_owned());
+    sentences.retain(|sentence| !sentence.is_empty());
+    sentences
+}
+
+/// The question's text: sometimes its last statement becomes a condition, and sometimes it is set
+/// as text that a program has cut into words.
+pub(super) fn finish(mut sentences: Vec<String>, random: &mut SplitMix) -> String {
+    for sentence in &mut sentences {
+        *sentence = polished(sentence);
+    }
+    if sentences.len() > 1 && draw::chance(random, 0.25) {
+        condition(&mut sentences);
+    }
+    let text = sentences.join(" ");
+    match draw::below(random, 100) {
+        0..4 => text
+            .replace(". ", " . ")
+            .replace("? ", " ? ")
+            .replace('?', " ?")
+            .replace("  ", " "),
+        4..7 => sentences_apart(&text),
+        7 => text.trim_end_matches('?').to_owned() + ".",
+        _ => text,
+    }
+}
+
+fn sentences_apart(text: &str) -> String {
+    sentences(text).join("  ")
+}
+
+/// "He eats 3. How many are left?" becomes "If he eats 3, how many are left?".
+fn condition(sentences: &mut Vec<String>) {
+    const OPENERS: [&str; 19] = [
+        "He", "She", "They", "Each", "Every", "There", "It", "The", "Her", "His", "One", "Half",
+        "A", "An", "Their", "Both", "All", "On", "After",
+    ];
+    let [.., statement, question] = sentences.as_slice() else {
+        return;
+    };
+    let (Some(first), Some(body)) = (statement.split(' ').next(), statement.strip_suffix('.'))
+    else {
+        return;
+    };
+    let asks = question.starts_with("How ") && !question.contains(" if ");
+    let unfit = body.contains(" so ")
+        || body.starts_with("If ")
+        || body.contains(';')
+        || first == "After"
+        || first == "On";
+    if !OPENERS.contains(&first) || !asks || unfit {
+        return;
+    }
+    let joined = format!("If {}, {}", small(body), small(question));
+    sentences.truncate(sentences.len() - 2);
+    sentences.push(joined);
+}
+
+fn small(text: &str) -> String {
+    text[..1].to_lowercase() + &text[1..]
+}
+
+/// A sentence without the gaps of slots left empty, with its articles and its capital.
+pub(super) fn polished(sentence: &str) -> String {
+    let words: Vec<&str> = sentence.split_whitespace().collect();
+    let mut text = articles(&words.join(" "));
+    for mark in [".", ",", "?", "!"] {
+        text = text.replace(&format!(" {mark}"), mark);
+    }
+    capital(&text)
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().collect::<String>() + letters.as_str()
+    })
+}
+
+/// "a" or "an", by the sound of the next word.
+fn articles(text: &str) -> String {
+    let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    for at in 1..words.len() {
+        let vowel = starts_with_vowel(&words[at]);
+        let article = match words[at - 1].as_str() {
+            "a" if vowel => "an",
+            "A" if vowel => "An",
+            "an" if !vowel => "a",
+            "An" if !vowel => "A",
+            _ => continue,
+        };
+        words[at - 1] = article.to_owned();
+    }
+    words.join(" ")
+}
+
+fn starts_with_vowel(word: &str) -> bool {
+    const CONSONANTS: [&str; 7] = ["uni", "use", "one", "eu", "usu", "ukulele", "ute"];
+    let word = word.to_lowercase();
+    let number = word
+        .split(|c: char| !c.is_ascii_digit())
+        .next()
+        .unwrap_or("");
+    if !number.is_empty() {
+        return number.starts_with('8') || number == "11" || number == "18";
+    }
+    word.starts_with(['a', 'e', 'i', 'o', 'u'])
+        && !CONSONANTS.iter().any(|one| word.starts_with(one))
+        || word.starts_with("hour")
+        || word.starts_with("honest")
+}
