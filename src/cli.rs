@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rerank::{
     answer::Rule,
     execute::Sandbox,
-    model::{LanguageModel, LlamaCpp, Replay, Sampling, llama::Resources},
+    model::{LanguageModel, LlamaCpp, Replay, Sampling, llama::Resources, manifest},
     problem::Task,
     select::{Filter, Selector},
 };
@@ -16,6 +16,7 @@ use rerank::{
 mod eval;
 mod generate;
 mod grade;
+mod models;
 mod pairs;
 mod sandbox;
 mod score;
@@ -40,6 +41,8 @@ enum Command {
     TrainVerifier(train::Arguments),
     Score(score::Arguments),
     #[command(subcommand)]
+    Models(models::Command),
+    #[command(subcommand)]
     Sandbox(sandbox::Command),
 }
 
@@ -54,6 +57,7 @@ impl Cli {
             Command::Pairs(arguments) => pairs::run(arguments),
             Command::TrainVerifier(arguments) => train::run(arguments),
             Command::Score(arguments) => score::run(arguments),
+            Command::Models(command) => models::run(command),
             Command::Sandbox(command) => sandbox::run(command),
         }
     }
@@ -62,7 +66,8 @@ impl Cli {
 /// Which models take part, and how they draw.
 #[derive(Args)]
 struct ModelArguments {
-    /// Model that samples candidates: a .gguf file, or BASE.gguf+ADAPTER.gguf for a LoRA adapter
+    /// Model that samples candidates: a .gguf file, a name of `rerank models list`, hf:OWNER/NAME, or
+    /// BASE+ADAPTER.gguf for a LoRA adapter
     #[arg(long, value_name = "M")]
     reasoner: Option<String>,
     /// Model that writes each candidate as a program
@@ -77,21 +82,22 @@ struct ModelArguments {
     /// Candidates to draw
     #[arg(short = 'n', long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4096))]
     samples: u16,
-    /// Divides the logits; 0 takes the most likely token
-    #[arg(long, default_value_t = 0.7, value_parser = temperature, allow_negative_numbers = true)]
-    temperature: f32,
-    /// Draw from the k most likely tokens; 0: from all
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    top_k: usize,
-    /// Draw from the fewest tokens that reach this probability
-    #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = share)]
-    top_p: f64,
+    /// Divides the logits; 0 takes the most likely token. By default 0.7, or what the manifest of a
+    /// model named by `rerank models list` says; so too below
+    #[arg(long, value_parser = temperature, allow_negative_numbers = true)]
+    temperature: Option<f32>,
+    /// Draw from the k most likely tokens; 0: from all [default: 0]
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// Draw from the fewest tokens that reach this probability [default: 0.95]
+    #[arg(long, value_name = "P", value_parser = share)]
+    top_p: Option<f64>,
     /// Drop tokens less likely than this share of the most likely one
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
     min_p: f64,
-    /// Most tokens of one candidate
-    #[arg(long, value_name = "TOKENS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
-    max_tokens: u32,
+    /// Most tokens of one candidate [default: 512]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    max_tokens: Option<u32>,
     /// End a candidate where this string appears (repeatable)
     #[arg(long, value_name = "STRING")]
     stop: Vec<String>,
@@ -127,20 +133,18 @@ impl ModelFile {
             kv_bytes_max: self.kv_budget,
             ..defaults
         };
-        if name == "builtin" || name.starts_with("hf:") {
-            bail!(
-                "model {name}: built-in and hub models are not supported yet; give the path of a .gguf file"
-            );
+        if name == "builtin" {
+            bail!("model {name}: there are no built-in models yet; give the path of a .gguf file");
         }
-        let (base, adapter) = match name.split_once(".gguf+") {
-            Some((base, adapter)) => (format!("{base}.gguf"), Some(PathBuf::from(adapter))),
-            None => (name.to_owned(), None),
-        };
-        Ok(LlamaCpp::load(
-            Path::new(&base),
-            adapter.as_deref(),
-            resources,
-        )?)
+        let (base, adapter) = models::base_and_adapter(name);
+        let prompts = models::prompts(base);
+        let base = models::file(base)?;
+        let adapter = adapter.map(models::file).transpose()?;
+        let mut model = LlamaCpp::load(&base, adapter.as_deref(), resources)?;
+        if let Some(prompts) = prompts {
+            model.set_prompts(prompts.clone());
+        }
+        Ok(model)
     }
 }
 
@@ -230,12 +234,28 @@ impl ModelArguments {
     }
 
     fn sampling(&self) -> Sampling {
+        let common = Sampling::default();
+        let reasoner = self.reasoner.as_deref().map(models::base_and_adapter);
+        let advised = reasoner.and_then(|(base, _)| manifest::find(base).ok());
+        let advised = advised
+            .map(|manifest| manifest.sampling)
+            .unwrap_or_default();
+        let tokens_max = self.max_tokens.map(|tokens| tokens as usize);
         Sampling {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p as f32,
+            temperature: self
+                .temperature
+                .or(advised.temperature)
+                .unwrap_or(common.temperature),
+            top_k: self.top_k.or(advised.top_k).unwrap_or(common.top_k),
+            top_p: self
+                .top_p
+                .map(|share| share as f32)
+                .or(advised.top_p)
+                .unwrap_or(common.top_p),
             min_p: self.min_p as f32,
-            tokens_max: self.max_tokens as usize,
+            tokens_max: tokens_max
+                .or(advised.tokens_max)
+                .unwrap_or(common.tokens_max),
             stop: self
                 .stop
                 .iter()

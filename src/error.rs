@@ -47,6 +47,14 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         reason: String,
     },
+    /// A file of a model hub that cannot be had.
+    #[error("{file}: {reason}")]
+    Hub {
+        /// The file, as `hf:OWNER/NAME/FILE@REVISION`.
+        file: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A prompt and its continuation do not fit the model's context.
     #[error("model {model}: {needed} tokens are needed, its context allows {allowed}")]
     Context {

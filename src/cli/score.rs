@@ -23,7 +23,8 @@ use super::{ModelFile, bar, read_text};
 pub struct Arguments {
     /// JSON Lines, or - for standard input
     file: PathBuf,
-    /// The verifier: a .gguf file, or BASE.gguf+ADAPTER.gguf
+    /// The verifier: a .gguf file, a name of `rerank models list`, hf:OWNER/NAME, or
+    /// BASE+ADAPTER.gguf
     #[arg(long, value_name = "M")]
     verifier: String,
     /// What the score is; by default the reward model's head where there is one, else the mean

@@ -3,7 +3,7 @@
 use std::{
     io::{Write, stdout},
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use rerank::{
     train::{self, Collapse, Event, Options, lora::Lora, objective::Objective, pairs},
 };
 
-use super::bar;
+use super::{bar, models};
 
 /// Train a verifier from preference pairs, out to a GGUF that `--verifier` takes
 #[derive(Args)]
@@ -28,10 +28,11 @@ pub struct Arguments {
     /// Rows of prompt, chosen, rejected: of `rerank pairs`, or any that TRL reads
     #[arg(long, value_name = "FILE")]
     pairs: PathBuf,
-    /// The model to start from (llama, mistral or qwen2): a .gguf of any quantisation, or a Hugging
-    /// Face folder, from which OUT.base.gguf is written
-    #[arg(long, value_name = "FILE|DIR")]
-    base: PathBuf,
+    /// The model to start from (llama, mistral or qwen2): a .gguf of any quantisation, a name of
+    /// `rerank models list`, hf:OWNER/NAME, or a Hugging Face folder, from which OUT.base.gguf is
+    /// written
+    #[arg(long, value_name = "M|DIR")]
+    base: String,
     /// Where the adapter goes, or with --full the model
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -117,16 +118,22 @@ enum PrecisionArgument {
     Q8_0,
 }
 
-pub fn run(mut arguments: Arguments) -> Result<()> {
-    if arguments.base.is_dir() {
+pub fn run(arguments: Arguments) -> Result<()> {
+    let folder = Path::new(&arguments.base);
+    let base = if folder.is_dir() {
         // The verifier will be BASE.gguf+ADAPTER.gguf, so the base is needed as GGUF anyway.
         let base = arguments.out.with_extension("base.gguf");
-        hugging_face::read(&arguments.base)?.write(&base, Precision::F16)?;
-        arguments.base = base;
-    }
-    let options = options(&arguments)?;
+        hugging_face::read(folder)?.write(&base, Precision::F16)?;
+        base
+    } else {
+        models::file(&arguments.base)?
+    };
+    let options = options(&arguments, base.clone())?;
     let task: Task = arguments.task.into();
-    let tokenizer = Tokenizer::open(&arguments.base, task)?;
+    let mut tokenizer = Tokenizer::open(&base, task)?;
+    if let Some(prompts) = models::prompts(&arguments.base) {
+        tokenizer.set_prompts(prompts.clone());
+    }
     let rows = String::from_utf8_lossy(&replay::read(&arguments.pairs)?).into_owned();
     let (problems, skipped) = pairs::parse(&rows, &arguments.pairs)?;
     if problems.is_empty() {
@@ -213,7 +220,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-fn options(arguments: &Arguments) -> Result<Options> {
+fn options(arguments: &Arguments, base: PathBuf) -> Result<Options> {
     let mut objective = Objective::from_name(&arguments.objective)?;
     let given =
         |value: Option<f64>, name: &'static str, place: Option<&mut f64>| match (value, place) {
@@ -256,7 +263,7 @@ fn options(arguments: &Arguments) -> Result<Options> {
     given(arguments.label_smoothing, "label-smoothing", smoothing)?;
     given(arguments.weight, "weight", weight)?;
 
-    let defaults = Options::new(arguments.base.clone(), arguments.out.clone());
+    let defaults = Options::new(base, arguments.out.clone());
     let lora = Lora {
         rank: arguments.rank,
         alpha: arguments.alpha,

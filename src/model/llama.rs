@@ -498,6 +498,11 @@ impl Tokenizer {
             task,
         })
     }
+
+    /// As [`LlamaCpp::set_prompts`].
+    pub fn set_prompts(&mut self, prompts: Prompts) {
+        self.model.set_prompts(prompts);
+    }
 }
 
 impl Tokenize for Tokenizer {

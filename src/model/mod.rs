@@ -16,8 +16,10 @@ pub mod prompt;
 
 pub mod fixture;
 pub mod gguf;
+pub mod hub;
 pub mod hugging_face;
 pub mod llama2c;
+pub mod manifest;
 pub(crate) mod random;
 
 pub use llama::LlamaCpp;

@@ -4,6 +4,7 @@ mod answer;
 mod browser;
 mod cli;
 mod gguf;
+mod hub;
 mod invariants;
 mod llama;
 mod sandbox;
