@@ -13,6 +13,7 @@ use rerank::{
     select::{Filter, Selector},
 };
 
+mod contamination;
 mod eval;
 mod generate;
 mod grade;
@@ -38,6 +39,7 @@ enum Command {
     Grade(grade::Arguments),
     Generate(generate::Arguments),
     Pairs(pairs::Arguments),
+    Contamination(contamination::Arguments),
     TrainVerifier(train::Arguments),
     Score(score::Arguments),
     #[command(subcommand)]
@@ -55,6 +57,7 @@ impl Cli {
             Command::Grade(arguments) => grade::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
             Command::Pairs(arguments) => pairs::run(arguments),
+            Command::Contamination(arguments) => contamination::run(arguments),
             Command::TrainVerifier(arguments) => train::run(arguments),
             Command::Score(arguments) => score::run(arguments),
             Command::Models(command) => models::run(command),

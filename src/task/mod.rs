@@ -3,6 +3,7 @@
 //! A benchmark is a manifest under `eval/` (TOML) that names the fields of a row and the rule by
 //! which its answers are found and compared. A user adds one by writing such a file.
 
+pub mod contamination;
 pub mod generate;
 
 use std::path::{Path, PathBuf};
