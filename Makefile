@@ -1,6 +1,6 @@
 # `make demo` and `make test` install what is missing first; see `make help`.
 
-.PHONY: help setup demo test lint bench
+.PHONY: help setup demo test lint bench builtin
 
 CARGO := cargo
 DEMO  := eval/samples/gsm8k-faithful-cot.jsonl.gz
@@ -31,6 +31,11 @@ lint: setup ## Format check and clippy, warnings as errors
 	$(CARGO) fmt --check --manifest-path sandbox/Cargo.toml
 	$(SAY) "Linting. The first build compiles llama.cpp, wasmtime and a Python interpreter: about 20 minutes on 2 cores."
 	$(CARGO) clippy --release --all-targets -- -D warnings
+
+builtin: setup ## Train the built-in models from random weights: about 1 hour on 2 idle cores
+	$(CARGO) build --release
+	./target/release/rerank builtin models/builtin/recipe.toml --out target/builtin --into models/builtin
+	$(CARGO) build --release
 
 bench: setup ## Measure speed beside CPython and monty (on an idle machine); eval/ has scripts for the other peers
 	@target/monty/bin/python -c 'import pydantic_monty' 2>/dev/null || \

@@ -9,12 +9,30 @@ use std::{
 const TARGET: &str = "wasm32-wasip1";
 
 fn main() {
+    println!("cargo::rustc-check-cfg=cfg(builtin_models)");
+    if env::var_os("CARGO_FEATURE_BUILTIN").is_some() {
+        find_builtin_models();
+    }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let guest = guest_wasm(&out);
     let wasm =
         fs::read(&guest).unwrap_or_else(|error| panic!("cannot read {}: {error}", guest.display()));
     println!("cargo::rustc-env=RERANK_GUEST_HASH={}", blake3::hash(&wasm));
     fs::write(out.join("guest.wasm"), wasm).expect("OUT_DIR can be written");
+}
+
+/// Lets `src/builtin/embedded.rs` take in the built-in models, where they are.
+fn find_builtin_models() {
+    let files = ["reasoner", "coder", "verifier"].map(|role| format!("models/builtin/{role}.gguf"));
+    for file in &files {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    match files.iter().find(|file| !Path::new(file).exists()) {
+        None => println!("cargo::rustc-cfg=builtin_models"),
+        Some(file) => println!(
+            "cargo::warning={file} is not there: built without the built-in models (`make builtin` makes them)"
+        ),
+    }
 }
 
 /// Builds the guest and returns its path.

@@ -2,23 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use rerank::{
     answer::Rule,
+    builtin::embedded::{self, Role},
     execute::Sandbox,
     model::{LanguageModel, LlamaCpp, Replay, Sampling, llama::Resources, manifest},
     problem::Task,
     select::{Filter, Selector},
 };
 
+mod builtin;
 mod contamination;
 mod eval;
 mod generate;
 mod grade;
 mod models;
 mod pairs;
+mod rescore;
 mod sandbox;
 mod score;
 mod solve;
@@ -42,6 +45,8 @@ enum Command {
     Contamination(contamination::Arguments),
     TrainVerifier(train::Arguments),
     Score(score::Arguments),
+    Rescore(rescore::Arguments),
+    Builtin(builtin::Arguments),
     #[command(subcommand)]
     Models(models::Command),
     #[command(subcommand)]
@@ -61,6 +66,8 @@ impl Cli {
             Command::TrainVerifier(arguments) => train::run(arguments),
             Command::Score(arguments) => score::run(arguments),
             Command::Models(command) => models::run(command),
+            Command::Rescore(arguments) => rescore::run(arguments),
+            Command::Builtin(arguments) => builtin::run(arguments),
             Command::Sandbox(command) => sandbox::run(command),
         }
     }
@@ -69,8 +76,8 @@ impl Cli {
 /// Which models take part, and how they draw.
 #[derive(Args)]
 struct ModelArguments {
-    /// Model that samples candidates: a .gguf file, a name of `rerank models list`, hf:OWNER/NAME, or
-    /// BASE+ADAPTER.gguf for a LoRA adapter
+    /// Model that samples candidates: a .gguf file, a name of `rerank models list`, hf:OWNER/NAME,
+    /// BASE+ADAPTER.gguf for a LoRA adapter, or builtin; without it all three are built in
     #[arg(long, value_name = "M")]
     reasoner: Option<String>,
     /// Model that writes each candidate as a program
@@ -117,6 +124,9 @@ struct ModelArguments {
     filter: Filter,
 }
 
+/// What the command line calls the models in the binary.
+const BUILTIN: &str = "builtin";
+
 /// How a model file is loaded.
 #[derive(Args)]
 struct ModelFile {
@@ -129,15 +139,17 @@ struct ModelFile {
 }
 
 impl ModelFile {
-    fn load(&self, name: &str) -> Result<LlamaCpp> {
+    /// Loads a model for a role, which says which of the built-in ones is meant.
+    fn load(&self, name: &str, role: Role) -> Result<LlamaCpp> {
         let defaults = Resources::default();
         let resources = Resources {
             threads: self.threads.map_or(defaults.threads, usize::from),
             kv_bytes_max: self.kv_budget,
             ..defaults
         };
-        if name == "builtin" {
-            bail!("model {name}: there are no built-in models yet; give the path of a .gguf file");
+        if name == BUILTIN {
+            let path = embedded::file(role, &cache_folder()?)?;
+            return Ok(LlamaCpp::load(&path, None, resources)?);
         }
         let (base, adapter) = models::base_and_adapter(name);
         let prompts = models::prompts(base);
@@ -205,27 +217,27 @@ impl ModelArguments {
                 verifier,
             });
         }
-        let Some(reasoner) = &self.reasoner else {
-            bail!(
-                "no model was named: give --reasoner FILE.gguf, or --replay FILE with recorded samples"
-            );
-        };
+        // Without a reasoner all three are the built-in ones.
+        let missing = self.reasoner.is_none().then_some(BUILTIN);
+        let roles = [
+            (&self.reasoner, Role::Reasoner),
+            (&self.coder, Role::Coder),
+            (&self.verifier, Role::Verifier),
+        ];
         // A model that plays two roles is loaded once.
-        let mut names: Vec<&str> = Vec::new();
-        let mut index_of = |name| {
-            names
-                .iter()
-                .position(|known| *known == name)
-                .unwrap_or_else(|| {
-                    names.push(name);
-                    names.len() - 1
-                })
-        };
-        let reasoner = index_of(reasoner);
-        let coder = self.coder.as_deref().map(&mut index_of);
-        let verifier = self.verifier.as_deref().map(&mut index_of);
-        let models = names.into_iter().map(|name| {
-            let model: Box<dyn LanguageModel> = Box::new(self.file.load(name)?);
+        let mut names: Vec<(&str, Role)> = Vec::new();
+        let [reasoner, coder, verifier] = roles.map(|(name, role)| {
+            let name = name.as_deref().or(missing)?;
+            let same =
+                |known: &(&str, Role)| known.0 == name && (name != BUILTIN || known.1 == role);
+            Some(names.iter().position(same).unwrap_or_else(|| {
+                names.push((name, role));
+                names.len() - 1
+            }))
+        });
+        let reasoner = reasoner.expect("it is named or built in");
+        let models = names.into_iter().map(|(name, role)| {
+            let model: Box<dyn LanguageModel> = Box::new(self.file.load(name, role)?);
             Ok(model)
         });
         Ok(Loaded {

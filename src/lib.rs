@@ -38,6 +38,7 @@ pub mod select;
 pub mod solve;
 pub mod translate;
 
+pub mod builtin;
 pub mod eval;
 pub mod model;
 pub mod task;

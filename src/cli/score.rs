@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
+    builtin::embedded::Role,
     model::{LanguageModel, LlamaCpp, Request},
     problem::Question,
 };
@@ -23,8 +24,8 @@ use super::{ModelFile, bar, read_text};
 pub struct Arguments {
     /// JSON Lines, or - for standard input
     file: PathBuf,
-    /// The verifier: a .gguf file, a name of `rerank models list`, hf:OWNER/NAME, or
-    /// BASE+ADAPTER.gguf
+    /// The verifier: a .gguf file, a name of `rerank models list`, hf:OWNER/NAME,
+    /// BASE+ADAPTER.gguf, or builtin
     #[arg(long, value_name = "M")]
     verifier: String,
     /// What the score is; by default the reward model's head where there is one, else the mean
@@ -52,7 +53,9 @@ enum Reward {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let text = read_text(&arguments.file)?;
-    let mut verifier = arguments.file_options.load(&arguments.verifier)?;
+    let mut verifier = arguments
+        .file_options
+        .load(&arguments.verifier, Role::Verifier)?;
     let default = if verifier.has_head() {
         Reward::Head
     } else {

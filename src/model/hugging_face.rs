@@ -219,7 +219,7 @@ fn neighbours(tensor: &mut Tensor, heads: usize) {
 }
 
 /// A byte-level BPE tokenizer.
-fn tokenizer(folder: &Path, vocabulary: usize) -> Result<Vec<(String, Value)>> {
+pub(crate) fn tokenizer(folder: &Path, vocabulary: usize) -> Result<Vec<(String, Value)>> {
     let path = folder.join("tokenizer.json");
     let file = json(&path)?;
     let model = &file["model"];

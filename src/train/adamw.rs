@@ -1,14 +1,20 @@
-//! AdamW (arXiv 1711.05101) with gradient clipping, one pass over memory for each weight.
+//! AdamW (arXiv 1711.05101) with gradient clipping, one pass over memory for each weight; and Muon
+//! (Jordan 2024, github.com/KellerJordan/Muon) for the matrices of the blocks.
 
 use std::collections::BTreeMap;
 
-use burn::{backend::Flex, tensor::Tensor};
+use burn::{
+    backend::Flex,
+    tensor::{Tensor, TensorData},
+};
 use rayon::prelude::*;
 
-use super::network::{Network, Weight, values};
+use super::{
+    network::{Network, Weight, values},
+    options::Optimiser,
+};
 
 const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
 const EPSILON: f32 = 1e-8;
 
 /// Running means of the gradients.
@@ -16,7 +22,7 @@ const EPSILON: f32 = 1e-8;
 pub(crate) struct AdamW {
     /// Steps done.
     pub steps: u64,
-    /// First and second moment of each trained weight, row by row.
+    /// First and second moment of each trained weight, row by row; Muon has no second.
     pub moments: BTreeMap<String, [Vec<f32>; 2]>,
 }
 
@@ -29,6 +35,8 @@ pub(crate) struct Pace {
     pub decay: f64,
     /// The gradient's norm over all weights is cut to this; 0 for no limit.
     pub norm_max: f64,
+    /// What turns gradients into steps.
+    pub optimiser: Optimiser,
 }
 
 impl AdamW {
@@ -66,8 +74,12 @@ impl AdamW {
         self.steps += 1;
         let steps = self.steps as i32;
         let rate = (pace.rate / (1.0 - BETA1.powi(steps))) as f32;
-        let root = (1.0 - BETA2.powi(steps)).sqrt().recip() as f32;
-        let (beta1, beta2) = (BETA1 as f32, BETA2 as f32);
+        let second_kept = match pace.optimiser {
+            Optimiser::Adamw => 0.999,
+            Optimiser::Muon => 0.95_f64,
+        };
+        let root = (1.0 - second_kept.powi(steps)).sqrt().recip() as f32;
+        let (beta1, beta2) = (BETA1 as f32, second_kept as f32);
         for (name, gradient) in gradients {
             let weight = network.weights.remove(&name);
             let Weight { value, trained } = weight.expect("gradients name weights");
@@ -77,6 +89,13 @@ impl AdamW {
             } else {
                 1.0
             };
+            if pace.optimiser == Optimiser::Muon && rows > 1 && name.starts_with("blk.") {
+                let momentum = &mut self.moments.entry(name.clone()).or_default()[0];
+                momentum.resize(gradient.len(), 0.0);
+                let value = muon(value, momentum, &gradient, pace);
+                network.weights.insert(name, Weight { value, trained });
+                continue;
+            }
             let empty = || [vec![0.0; rows * columns], vec![0.0; rows * columns]];
             let [first, second] = self.moments.entry(name.clone()).or_insert_with(empty);
             let value = value.try_into_primitive::<Flex>();
@@ -101,5 +120,64 @@ impl AdamW {
             network.weights.insert(name, Weight { value, trained });
         }
         norm
+    }
+}
+
+/// Momentum of Muon.
+const MOMENTUM: f32 = 0.95;
+
+/// Moves a matrix by the nearest orthogonal matrix to its momentum, so that all directions are
+/// learned at one pace. The step is as large as AdamW's usually are, by the factor of
+/// arXiv 2502.16982, section 2.2, so that one learning rate serves both.
+fn muon(value: Tensor<2>, momentum: &mut [f32], gradient: &[f32], pace: Pace) -> Tensor<2> {
+    let [rows, columns] = value.dims();
+    // Nesterov's look ahead: the gradient once more on top of the momentum.
+    let ahead = momentum.iter_mut().zip(gradient).map(|(m, &g)| {
+        *m = MOMENTUM * *m + g;
+        g + MOMENTUM * *m
+    });
+    let ahead = TensorData::new(ahead.collect::<Vec<f32>>(), [rows, columns]);
+    let direction = orthogonal(Tensor::from_data(ahead, &value.device()));
+    let scale = 0.2 * (rows.max(columns) as f64).sqrt();
+    value * (1.0 - pace.rate * pace.decay) - direction * (pace.rate * scale)
+}
+
+/// The orthogonal matrix nearest to `x`, roughly: Newton and Schulz's iteration with Jordan's
+/// coefficients, which bring all singular values to between 0.7 and 1.2 in five rounds.
+fn orthogonal(x: Tensor<2>) -> Tensor<2> {
+    let [rows, columns] = x.dims();
+    let mut x = if rows > columns { x.transpose() } else { x };
+    let norm: f32 = (x.clone() * x.clone()).sum().into_scalar();
+    x = x / (norm.sqrt() + 1e-7);
+    for _ in 0..5 {
+        let a = x.clone().matmul(x.clone().transpose()); // (least, least)
+        let b = a.clone() * -4.775 + a.clone().matmul(a) * 2.0315;
+        x = x.clone() * 3.4445 + b.matmul(x);
+    }
+    if rows > columns { x.transpose() } else { x }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::model::random::SplitMix;
+
+    #[test]
+    fn orthogonal_matrices_keep_lengths() {
+        let mut random = SplitMix::new(3);
+        for [rows, columns] in [[24, 40], [40, 24]] {
+            let x: Vec<f32> = (0..rows * columns).map(|_| random.normal()).collect();
+            let x = Tensor::<2>::from_data(TensorData::new(x, [rows, columns]), &Device::flex());
+            let y = orthogonal(x);
+            let y = if rows > columns { y.transpose() } else { y };
+            let squares = values(y.clone().matmul(y.transpose()));
+            for (i, &square) in squares.iter().enumerate() {
+                let (row, column) = (i / 24, i % 24);
+                let expected = if row == column { 1.0 } else { 0.0 };
+                assert!((square - expected).abs() < 0.5, "{row} {column}: {square}");
+            }
+        }
     }
 }

@@ -58,7 +58,9 @@ pub(crate) fn save(path: &Path, network: &Network, adam: &AdamW, place: &Place) 
         add("", values(weight.value.clone()));
         if let Some([first, second]) = adam.moments.get(name) {
             add("m.", first.clone());
-            add("v.", second.clone());
+            if !second.is_empty() {
+                add("v.", second.clone());
+            }
         }
     }
     let metadata = metadata

@@ -521,6 +521,7 @@ mod tests {
                     rate: 0.01,
                     decay: 0.0,
                     norm_max: 1.0,
+                    optimiser: super::super::Optimiser::Adamw,
                 };
                 adam.step(&mut network, step.gradients, pace);
             }

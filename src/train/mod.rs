@@ -37,7 +37,7 @@ use self::{
 };
 pub use self::{
     evaluate::Evaluation,
-    options::{Collapse, Options},
+    options::{Collapse, Optimiser, Options},
 };
 use crate::{
     Error, Result,
@@ -253,6 +253,7 @@ pub fn run(
             rate: options.rate * plan::schedule(place.step, steps.len(), options.warmup),
             decay: options.decay,
             norm_max: options.norm_max,
+            optimiser: options.optimiser,
         };
         let step = gradient::step(
             &network,
@@ -319,6 +320,12 @@ pub fn run(
                     "correct solutions lost {fall:.2} nats per token since the beginning; a lower learning rate or an SFT weight may help"
                 )));
             }
+        }
+        let part = steps.len().div_ceil(options.copies + 1);
+        if options.copies > 0 && place.step.is_multiple_of(part) && !last {
+            let copy = network.whole(metadata.clone(), options.precision, &[]);
+            let path = folder.join(format!("{}.gguf", place.step));
+            copy.write(&path, options.precision)?;
         }
         let due = options.save_every > 0 && place.step.is_multiple_of(options.save_every);
         if due || evaluated || last || stopped {

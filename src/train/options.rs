@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     lora::{self, Lora},
     objective::Objective,
@@ -22,6 +24,8 @@ pub struct Options {
     pub lora: Option<Lora>,
     /// How the result is stored.
     pub precision: Precision,
+    /// What turns gradients into steps.
+    pub optimiser: Optimiser,
     /// Highest learning rate.
     pub rate: f64,
     /// Times each problem is seen.
@@ -50,6 +54,9 @@ pub struct Options {
     pub evaluate_every: usize,
     /// Steps from one saved state to the next; 0 to save at evaluations only.
     pub save_every: usize,
+    /// Copies of the model that are kept on the way, at equal distances, as
+    /// `OUT.train/STEP.gguf`.
+    pub copies: usize,
     /// What to do when correct solutions become unlikely.
     pub collapse: Collapse,
     /// Fall of the correct solutions' log-probability per token that counts as collapse, in nats.
@@ -60,6 +67,17 @@ pub struct Options {
     pub resume: bool,
     /// Allows a target margin that almost no pair can reach.
     pub force: bool,
+}
+
+/// What turns gradients into steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimiser {
+    /// AdamW: for models that know something already.
+    #[default]
+    Adamw,
+    /// Muon for the matrices of the blocks, AdamW for all else: for random weights.
+    Muon,
 }
 
 /// What to do when margins grow because *all* solutions become unlikely.
@@ -93,6 +111,7 @@ impl Options {
                 targets: lora::TARGETS.map(str::to_owned).to_vec(),
             }),
             precision: Precision::F16,
+            optimiser: Optimiser::Adamw,
             rate: 1e-4,
             epochs: 1,
             batch: 32,
@@ -106,6 +125,7 @@ impl Options {
             dev_share: 0.1,
             evaluate_every: 0,
             save_every: 0,
+            copies: 0,
             collapse: Collapse::Warn,
             collapse_nats: 1.0,
             seed: 0,

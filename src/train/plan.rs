@@ -60,7 +60,9 @@ pub(crate) fn units(
                 _ => skipped.too_long += 1,
             }
         }
-        if unit.pairs.is_empty() {
+        // Supervised learning needs no incorrect solution to set against.
+        let supervised = options.objective == Objective::Sft;
+        if unit.pairs.is_empty() && !(supervised && unit.solutions.iter().any(|s| s.correct)) {
             continue;
         }
         if is_dev(i) {
@@ -116,6 +118,7 @@ pub(crate) fn fingerprint(options: &Options, train: &[&Unit], dev: &[&Unit]) -> 
     let options = Options {
         out: PathBuf::new(),
         save_every: 0,
+        copies: 0,
         resume: false,
         force: false,
         ..options.clone()

@@ -386,11 +386,6 @@ fn bad_input_gets_one_sentence() {
     let out = path("out");
 
     refuses(
-        &["solve", "How many?"],
-        1,
-        "no model was named: give --reasoner FILE.gguf",
-    );
-    refuses(
         &["solve", "How many?", "--reasoner", "absent.gguf"],
         1,
         "model absent.gguf: there is no such file",

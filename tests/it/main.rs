@@ -2,6 +2,7 @@
 
 mod answer;
 mod browser;
+mod builtin;
 mod cli;
 mod gguf;
 mod hub;

@@ -20,7 +20,7 @@ use rerank::{
 use serde_json::Value;
 
 /// One snapshot for all tests and all runs of the tests.
-fn sandbox() -> &'static Sandbox {
+pub fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     SANDBOX.get_or_init(|| {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rerank");

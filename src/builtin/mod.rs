@@ -1,0 +1,374 @@
+//! The built-in models: small, made by this crate from problems that this crate generates, in the
+//! binary itself. [`make`] is the recipe as data flow; [`embedded`] is what it made.
+//!
+//! ```text
+//! generated texts -> tokenizer
+//! generated problems -> reasoner            question -> chain of thought
+//! generated chains, right and wrong -> coder            chain of thought -> program
+//! fresh problems -> reasoner -> samples -> pairs -> verifiers (SimPO, DPO, ORM)
+//! ```
+
+use std::{fs, ops::ControlFlow, path::Path};
+
+use serde_json::{Value as Json, json};
+
+use self::{
+    lessons::{Lesson, Rendered, lessons},
+    recipe::Model,
+    stage::{Place, write},
+};
+use crate::{
+    Error, Result,
+    execute::Sandbox,
+    model::{
+        LlamaCpp, fixture,
+        gguf::{Gguf, Precision, Value},
+        hugging_face,
+        llama::{Resources, Tokenizer},
+    },
+    problem::Task,
+    train::{self, Collapse, Metrics, objective::Objective, pairs},
+};
+
+pub mod embedded;
+mod faithful;
+mod lessons;
+pub mod recipe;
+mod samples;
+mod stage;
+mod tokenizer;
+
+pub use recipe::Recipe;
+pub use stage::Record;
+
+/// What happens while a recipe is followed.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A stage begins, or is found done.
+    Stage(&'a str),
+    /// A step of training was made.
+    Step(&'a Metrics),
+    /// Held-out problems were scored after so many steps.
+    Evaluation(usize, &'a train::Evaluation),
+    /// Problems were sampled: done, and in all.
+    Sampled(u64, u64),
+    /// Something a person should know.
+    Warning(&'a str),
+}
+
+/// Problems for the verifiers are drawn from the recipe's seed plus this.
+const FRESH: u64 = 1;
+/// Held-out problems are drawn from the recipe's seed plus this.
+const HELD_OUT: u64 = 2;
+/// How many.
+const HELD_OUT_PROBLEMS: u64 = 1000;
+
+/// Follows a recipe in `folder`, from the first stage that is not done, and gives what each stage
+/// found. A stopped run goes on where it was.
+///
+/// `ship/{reasoner,coder,verifier}.gguf` in `folder` is the result. The sandbox is for measuring the
+/// coder; no training depends on it.
+///
+/// # Errors
+/// What training, sampling and the disk report.
+pub fn make(
+    recipe: &Recipe,
+    folder: &Path,
+    sandbox: &Sandbox,
+    progress: &mut dyn FnMut(Event),
+) -> Result<Vec<Record>> {
+    let at = |name: &str| folder.join(name);
+    let seed = recipe.seed;
+    let mut place = Place {
+        folder,
+        records: Vec::new(),
+    };
+
+    // 1. The tokenizer.
+    progress(Event::Stage("tokenizer"));
+    let vocabulary = at("tokenizer");
+    let settings = (&recipe.tokenizer, seed);
+    place.stage("tokenizer", &settings, &[], &[&vocabulary], || {
+        let texts = lessons::texts(seed, recipe.tokenizer.problems);
+        tokenizer::train(texts, recipe.tokenizer.size, &vocabulary)?;
+        Ok(Json::Null)
+    })?;
+
+    // 2. Reasoner and coder, from random weights.
+    let roles = [
+        ("reasoner", &recipe.reasoner, Lesson::Solve),
+        (
+            "coder",
+            &recipe.coder,
+            Lesson::Translate {
+                flawed: recipe.coder.flawed,
+            },
+        ),
+    ];
+    for (role, model, lesson) in roles {
+        progress(Event::Stage(role));
+        let path = at(&format!("{role}.gguf"));
+        let settings = (model, &recipe.prompts, seed);
+        place.stage(role, &settings, &["tokenizer"], &[&path], || {
+            let start = at(&format!("{role}.start.gguf"));
+            let metadata = hugging_face::tokenizer(&vocabulary, recipe.tokenizer.size)?;
+            fresh(role, model, recipe, metadata).write(&start, Precision::F32)?;
+            supervised(model, lesson, recipe, &start, &path, progress)
+        })?;
+    }
+
+    // 3. Samples of the reasoner, and pairs of them.
+    progress(Event::Stage("samples"));
+    let samples = at("samples.jsonl");
+    place.stage(
+        "samples",
+        &(&recipe.samples, seed),
+        &["reasoner"],
+        &[&samples],
+        || {
+            let path = at("reasoner.gguf");
+            let mut reasoner = LlamaCpp::load(&path, None, Resources::default())?;
+            let fresh = seed.wrapping_add(FRESH);
+            samples::draw(
+                &mut reasoner,
+                &recipe.samples,
+                fresh,
+                &samples,
+                &mut |done, all| {
+                    progress(Event::Sampled(done, all));
+                },
+            )?;
+            Ok(Json::Null)
+        },
+    )?;
+    progress(Event::Stage("pairs"));
+    let pairs = at("pairs.jsonl");
+    place.stage("pairs", &recipe.samples.pairs, &["samples"], &[&pairs], || {
+        let (rows, statistics) =
+            samples::pair(&read(&samples)?, &samples, recipe.samples.pairs, seed)?;
+        if rows.is_empty() {
+            return Err(Error::Options(format!(
+                "none of {} problems has a right and a wrong sample: train the reasoner longer, or draw more",
+                statistics.problems
+            )));
+        }
+        let rows = rows.iter().map(|row| serde_json::to_string(row).expect("texts are JSON"));
+        write(&pairs, rows.map(|row| row + "\n").collect::<String>().as_bytes())?;
+        Ok(json!(statistics))
+    })?;
+
+    // 4. Verifiers, from the reasoner.
+    for (name, verifier) in &recipe.verifier {
+        let stage = format!("verifier-{name}");
+        progress(Event::Stage(&stage));
+        let path = at(&format!("{stage}.gguf"));
+        place.stage(
+            &stage,
+            &(verifier, seed),
+            &["reasoner", "pairs"],
+            &[&path],
+            || {
+                let base = at("reasoner.gguf");
+                let tokenizer = Tokenizer::open(&base, Task::Math)?;
+                let options = train::Options {
+                    objective: verifier.objective(name)?,
+                    lora: verifier.lora(),
+                    precision: Precision::F32,
+                    rate: verifier.rate,
+                    epochs: verifier.epochs,
+                    batch: verifier.batch,
+                    save_every: 50,
+                    collapse: Collapse::Ignore,
+                    seed,
+                    resume: true,
+                    ..train::Options::new(base, path.clone())
+                };
+                let (problems, _) = pairs::parse(&read(&pairs)?, &pairs)?;
+                run(&options, &problems, &tokenizer, progress)
+            },
+        )?;
+    }
+
+    // 5. What is shipped.
+    progress(Event::Stage("ship"));
+    let verifier = format!("verifier-{}", recipe.ship);
+    let ship = at("ship");
+    place.stage(
+        "ship",
+        &recipe.ship,
+        &["reasoner", "coder", &verifier],
+        &[&ship],
+        || {
+            let mut bytes = serde_json::Map::new();
+            for (role, file) in [
+                ("reasoner", "reasoner"),
+                ("coder", "coder"),
+                ("verifier", &verifier),
+            ] {
+                let path = ship.join(format!("{role}.gguf"));
+                write(&path, b"")?;
+                let mut gguf = Gguf::read(&at(&format!("{file}.gguf")))?;
+                for (key, value) in &mut gguf.metadata {
+                    match key.as_str() {
+                        "general.file_type" => *value = Value::U32(7),
+                        "general.name" => *value = Value::String(format!("rerank {role}")),
+                        _ => {}
+                    }
+                }
+                gguf.write(&path, Precision::Q8_0)?;
+                let size = fs::metadata(&path).map_or(0, |file| file.len());
+                bytes.insert(role.to_owned(), size.into());
+            }
+            Ok(bytes.into())
+        },
+    )?;
+
+    // 6. Problems that nobody saw, for `rerank eval`; and whether the coder is faithful.
+    progress(Event::Stage("held-out"));
+    let held_out = at("held-out.jsonl");
+    let settings = (HELD_OUT_PROBLEMS, seed);
+    place.stage(
+        "held-out",
+        &settings,
+        &["reasoner", "samples"],
+        &[&held_out],
+        || {
+            write(
+                &held_out,
+                lessons::held_out(recipe, HELD_OUT_PROBLEMS).as_bytes(),
+            )?;
+            Ok(Json::Null)
+        },
+    )?;
+    progress(Event::Stage("faithful"));
+    place.stage("faithful", &settings, &["ship"], &[], || {
+        let path = at("ship").join("coder.gguf");
+        let mut coder = LlamaCpp::load(&path, None, Resources::default())?;
+        let problems = HELD_OUT_PROBLEMS.min(500);
+        faithful::measure(&mut coder, sandbox, seed.wrapping_add(HELD_OUT), problems)
+    })?;
+    Ok(place.records)
+}
+
+/// A network with random weights, its tokenizer and its prompts.
+fn fresh(role: &str, model: &Model, recipe: &Recipe, tokenizer: Vec<(String, Value)>) -> Gguf {
+    let geometry = model.geometry(recipe.tokenizer.size);
+    let mut gguf = fixture::random_llama(&geometry, recipe.seed, tokenizer);
+    // What a block adds is made small, so that the sum over all blocks does not grow with their
+    // number (GPT-2's rule); norms begin at 1.
+    let by_depth = (2.0 * model.layers as f32).sqrt().recip();
+    for tensor in &mut gguf.tensors {
+        if tensor.name.ends_with("norm.weight") {
+            tensor.values.fill(1.0);
+        }
+        if tensor.name.ends_with("attn_output.weight") || tensor.name.ends_with("ffn_down.weight") {
+            tensor
+                .values
+                .iter_mut()
+                .for_each(|value| *value *= by_depth);
+        }
+    }
+    let text = |text: &str| Value::String(text.to_owned());
+    gguf.metadata.retain(|(key, _)| key != "general.name");
+    let more = [
+        ("general.name", text(&format!("rerank {role}"))),
+        ("general.license", text("apache-2.0")),
+        ("rerank.prompts.solve", text(&recipe.prompts.solve)),
+        ("rerank.prompts.translate", text(&recipe.prompts.translate)),
+    ];
+    gguf.metadata
+        .extend(more.map(|(key, value)| (key.to_owned(), value)));
+    gguf
+}
+
+/// Trains a fresh network on generated texts.
+fn supervised(
+    model: &Model,
+    lesson: Lesson,
+    recipe: &Recipe,
+    start: &Path,
+    out: &Path,
+    progress: &mut dyn FnMut(Event),
+) -> Result<Json> {
+    let tokenizer = Tokenizer::open(start, Task::Math)?;
+    let problems = lessons(
+        lesson,
+        &recipe.prompts,
+        &tokenizer,
+        recipe.seed,
+        model.tokens,
+        model.learn_prompt,
+    )?;
+    let options = train::Options {
+        objective: Objective::Sft,
+        lora: None,
+        precision: Precision::F32,
+        optimiser: model.optimiser,
+        rate: model.rate,
+        batch: model.batch,
+        warmup: model.warmup,
+        decay: model.decay,
+        length_max: model.context,
+        dev_share: 0.0,
+        save_every: 100,
+        copies: model.copies,
+        seed: recipe.seed,
+        resume: true,
+        ..train::Options::new(start.to_owned(), out.to_owned())
+    };
+    run(&options, &problems, &Rendered(&tokenizer), progress)
+}
+
+/// Trains, and says what came of it: the summary, and the curve in at most 60 points.
+fn run(
+    options: &train::Options,
+    problems: &[pairs::Problem],
+    tokenize: &dyn train::Tokenize,
+    progress: &mut dyn FnMut(Event),
+) -> Result<Json> {
+    let summary = train::run(options, problems, tokenize, &mut |event| {
+        match event {
+            train::Event::Step(metrics) => progress(Event::Step(metrics)),
+            train::Event::Evaluation(step, found) => progress(Event::Evaluation(step, found)),
+            train::Event::Warning(text) => progress(Event::Warning(&text)),
+        }
+        ControlFlow::Continue(())
+    })?;
+    let metrics = stage::beside(&options.out, ".train").join("metrics.jsonl");
+    let lines: Vec<Json> = read(&metrics)?
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let seconds: f64 = lines
+        .iter()
+        .filter_map(|line| line["seconds"].as_f64())
+        .sum();
+    let tokens: u64 = lines
+        .iter()
+        .filter_map(|line| line["tokens"].as_u64())
+        .sum();
+    let losses: Vec<(u64, f64)> = lines
+        .iter()
+        .filter_map(|line| Some((line["step"].as_u64()?, line["loss"].as_f64()?)))
+        .collect();
+    // The mean over each stretch: single steps jump.
+    let curve: Vec<Json> = losses
+        .chunks(losses.len().div_ceil(60).max(1))
+        .map(|stretch| {
+            let sum: f64 = stretch.iter().map(|(_, loss)| loss).sum();
+            let mean = sum / stretch.len() as f64;
+            json!([stretch[stretch.len() - 1].0, (mean * 1e4).round() / 1e4])
+        })
+        .collect();
+    Ok(
+        json!({"summary": summary, "tokens": tokens, "training_seconds": seconds.round(), "loss": curve}),
+    )
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,109 @@
+//! What the reasoner says to fresh problems, and which of it is right.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::Path,
+};
+
+use serde_json::{Value, json};
+
+use super::{lessons::question, recipe::Samples, stage::beside};
+use crate::{
+    Error, Result,
+    answer::{self, Rule},
+    model::{LanguageModel, Request, Sampling, seed_for},
+    problem::Question,
+    task::generate::{Generated, generate},
+    train::pairs::{self, Labelled, Statistics},
+};
+
+/// Problems that are drawn for at a time.
+const AT_ONCE: u64 = 100;
+
+/// Draws samples into a file of recorded samples (`rerank solve --replay` reads it too). A file
+/// that was begun is gone on with.
+pub(super) fn draw(
+    reasoner: &mut dyn LanguageModel,
+    samples: &Samples,
+    seed: u64,
+    path: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<()> {
+    let part = beside(path, ".part");
+    let error = |source| Error::Write {
+        path: part.clone(),
+        source,
+    };
+    let begun = fs::read_to_string(&part).unwrap_or_default();
+    let whole = begun.rfind('\n').map_or(0, |end| end + 1);
+    let mut done = begun[..whole].lines().count() as u64;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&part)
+        .map_err(error)?;
+    file.set_len(whole as u64).map_err(error)?;
+    let sampling = Sampling {
+        temperature: samples.temperature,
+        top_p: 1.0,
+        ..Sampling::default()
+    };
+    while done < samples.problems {
+        progress(done, samples.problems);
+        let indexes = done..(done + AT_ONCE).min(samples.problems);
+        let generated: Vec<Generated> = indexes.map(|index| generate(seed, index)).collect();
+        let questions: Vec<Question> = generated
+            .iter()
+            .map(|generated| question(generated.question.clone()))
+            .collect();
+        let requests = questions.iter().zip(done..).map(|(question, index)| {
+            Ok(Request {
+                question,
+                candidate: None,
+                messages: reasoner.prompts().solve(question)?,
+                samples: samples.each,
+                seed: seed_for(seed, "samples", index as usize),
+            })
+        });
+        let requests: Vec<Request> = requests.collect::<Result<_>>()?;
+        let drawn = reasoner.generate(&requests, &sampling, &|_, _| {})?;
+        let mut lines = String::new();
+        for (problem, texts) in generated.iter().zip(drawn.generations) {
+            let samples = texts.into_iter().map(|generation| {
+                let answer = answer::extract(&generation.text, Rule::Number).map(|found| found.text);
+                let correct = answer.as_deref().is_some_and(|answer| {
+                    answer::equal(&problem.answer, answer, Rule::Number).equal
+                });
+                json!({"model": "reasoner", "kind": "cot", "text": generation.text, "answer": answer, "correct": correct})
+            });
+            let samples: Vec<Value> = samples.collect();
+            let row =
+                json!({"question": problem.question, "gold": problem.answer, "samples": samples});
+            lines += &row.to_string();
+            lines.push('\n');
+        }
+        file.write_all(lines.as_bytes()).map_err(error)?;
+        done += generated.len() as u64;
+    }
+    progress(done, samples.problems);
+    fs::rename(&part, path).map_err(error)
+}
+
+/// Pairs from recorded samples: rows for TRL or this crate, and the problems in them.
+pub(super) fn pair(
+    samples: &str,
+    path: &Path,
+    pairs_per_problem: usize,
+    seed: u64,
+) -> Result<(Vec<pairs::Row>, Statistics)> {
+    // Every sample says itself whether it is right.
+    let labelled: Vec<Labelled> = pairs::from_samples(samples, path, &|_, _| None)?;
+    let options = pairs::Options {
+        pairs_per_problem,
+        dev_share: 0.1,
+        seed,
+        ..pairs::Options::default()
+    };
+    Ok(pairs::build(&labelled, &options))
+}

@@ -1,0 +1,125 @@
+//! Stages that are done once: a stage whose record says that it was done with the same settings
+//! from the same inputs is passed over, any other begins anew.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// What a stage was and what came of it; `NAME.json` beside its output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The stage.
+    pub stage: String,
+    /// Changes with the settings and with any stage before that it builds on.
+    pub key: String,
+    /// The recipe's part.
+    pub settings: Value,
+    /// Wall-clock time, in seconds; of a stage that was stopped and went on, its last run's.
+    pub seconds: f64,
+    /// What the stage says of its work.
+    pub found: Value,
+}
+
+/// The folder in which a recipe is followed.
+pub(super) struct Place<'a> {
+    pub folder: &'a Path,
+    /// All stages so far.
+    pub records: Vec<Record>,
+}
+
+impl Place<'_> {
+    /// Does a stage with `work`, or finds that it was done. `outputs` belong to the stage and are
+    /// removed when it begins anew; `inputs` are stages that it builds on.
+    pub(super) fn stage(
+        &mut self,
+        name: &str,
+        settings: &impl Serialize,
+        inputs: &[&str],
+        outputs: &[&Path],
+        work: impl FnOnce() -> Result<Value>,
+    ) -> Result<()> {
+        let settings = serde_json::to_value(settings).expect("settings are JSON");
+        let mut hash = blake3::Hasher::new();
+        hash.update(format!("{name} {settings}").as_bytes());
+        for input in inputs {
+            let record = self.records.iter().find(|record| record.stage == *input);
+            hash.update(record.expect("stages follow their inputs").key.as_bytes());
+        }
+        let key = hash.finalize().to_hex()[..16].to_owned();
+        let path = self.folder.join(format!("{name}.json"));
+        let begun = self.folder.join(format!("{name}.begun"));
+        let done = read(&path).filter(|record| record.key == key);
+        if let Some(record) = done.filter(|_| outputs.iter().all(|output| output.exists())) {
+            self.records.push(record);
+            return Ok(());
+        }
+        if fs::read_to_string(&begun).ok().as_ref() != Some(&key) {
+            for output in outputs {
+                remove(output)?;
+                remove(&beside(output, ".train"))?;
+                remove(&beside(output, ".part"))?;
+            }
+            write(&begun, key.as_bytes())?;
+        }
+        let started = Instant::now();
+        let found = work()?;
+        let record = Record {
+            stage: name.to_owned(),
+            key,
+            settings,
+            seconds: started.elapsed().as_secs_f64(),
+            found,
+        };
+        let text = serde_json::to_string_pretty(&record).expect("records are JSON");
+        write(&path, text.as_bytes())?;
+        self.records.push(record);
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Option<Record> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// `path` with an ending added to its whole name.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}
+
+/// Writes under a temporary name, then renames.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let error = |source| Error::Write {
+        path: path.to_owned(),
+        source,
+    };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(error)?;
+    }
+    let part = beside(path, ".part");
+    fs::write(&part, bytes).map_err(error)?;
+    fs::rename(&part, path).map_err(error)
+}
+
+/// Removes a file or a folder that may not be there.
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else if path.exists() {
+        fs::remove_file(path)
+    } else {
+        Ok(())
+    };
+    removed.map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
