@@ -74,7 +74,9 @@ pub(super) struct Rule {
 pub(super) static PIECES: LazyLock<Vec<Piece>> = LazyLock::new(|| {
     let files = [
         include_str!("stories/single.txt"),
+        include_str!("stories/scene.txt"),
         include_str!("stories/double.txt"),
+        include_str!("stories/scene2.txt"),
         include_str!("stories/several.txt"),
         include_str!("stories/thread.txt"),
     ];

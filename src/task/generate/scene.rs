@@ -164,6 +164,11 @@ impl<'r> Scene<'r> {
         ))
     }
 
+    /// Whether this person is in the story.
+    pub(super) fn has(&self, letter: char) -> bool {
+        self.people.contains_key(&letter)
+    }
+
     pub(super) fn value(&self, text: &str) -> Option<Value> {
         evaluate(text, &|name| {
             self.numbers.get(name).map(|(value, _)| *value)
@@ -197,8 +202,8 @@ impl<'r> Scene<'r> {
                 }
                 _ => {
                     let spelled = self.spelled;
-                    // No "1/four".
-                    self.spelled &= !out.ends_with('/');
+                    // No "1/four" and no "$four".
+                    self.spelled &= !out.ends_with(['/', '$']);
                     out += &self.slot(inner);
                     self.spelled = spelled;
                 }

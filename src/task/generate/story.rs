@@ -140,10 +140,11 @@ fn compose(pieces: &[&'static Piece], random: &mut SplitMix) -> Option<Told> {
         }
     }
     let plain = pieces.iter().all(|piece| !piece.tags.contains(&"plain"));
-    if plain && sentences.len() > 1 && draw::chance(scene.random, 0.07) {
+    wording::condition(&mut sentences, scene.random);
+    if plain && sentences.len() > 1 && scene.has('P') && draw::chance(scene.random, 0.08) {
         let extra = distract(&mut scene)?;
         let at = draw::below(scene.random, sentences.len() - 1) + 1;
-        sentences.insert(at.min(sentences.len() - 1), extra);
+        sentences.insert(at, extra);
         distractors.extend(scene.shown.iter().filter(|value| !used.contains(value)));
     }
     chain.numbers = numbers;

@@ -94,8 +94,8 @@ impl Vocabulary {
         for (key, rest) in lines(text) {
             if key == "class" {
                 let mut names: Vec<&str> = rest.split_whitespace().collect();
-                // One does not have, give or lose animals as one does things.
-                if !names.contains(&"animal") {
+                // One does not have, give or lose animals and trees as one does things.
+                if !names.contains(&"animal") && !names.contains(&"planted") {
                     names.push("thing");
                 }
                 self.classes.push(Class {

@@ -1,6 +1,6 @@
 //! The last touches of a text: capitals, articles, how its sentences are joined and set.
 
-use super::draw;
+use super::{draw, vocabulary::WORDS};
 use crate::model::random::SplitMix;
 
 /// The sentences of a text.
@@ -20,14 +20,10 @@ pub(super) fn sentences(text: &str) -> Vec<String> {
     sentences
 }
 
-/// The question's text: sometimes its last statement becomes a condition, and sometimes it is set
-/// as text that a program has cut into words.
+/// The question's text, sometimes set as if a program had cut it into words.
 pub(super) fn finish(mut sentences: Vec<String>, random: &mut SplitMix) -> String {
     for sentence in &mut sentences {
         *sentence = polished(sentence);
-    }
-    if sentences.len() > 1 && draw::chance(random, 0.25) {
-        condition(&mut sentences);
     }
     let text = sentences.join(" ");
     match draw::below(random, 100) {
@@ -46,11 +42,18 @@ fn sentences_apart(text: &str) -> String {
     sentences(text).join("  ")
 }
 
-/// "He eats 3. How many are left?" becomes "If he eats 3, how many are left?".
-fn condition(sentences: &mut Vec<String>) {
-    const OPENERS: [&str; 19] = [
+/// A quarter of the time, "He eats 3. How many are left?" becomes "If he eats 3, how many are left?".
+pub(super) fn condition(sentences: &mut Vec<String>, random: &mut SplitMix) {
+    if !draw::chance(random, 0.25) {
+        return;
+    }
+    for sentence in sentences.iter_mut() {
+        *sentence = polished(sentence);
+    }
+
+    const OPENERS: [&str; 17] = [
         "He", "She", "They", "Each", "Every", "There", "It", "The", "Her", "His", "One", "Half",
-        "A", "An", "Their", "Both", "All", "On", "After",
+        "A", "An", "Their", "Both", "All",
     ];
     let [.., statement, question] = sentences.as_slice() else {
         return;
@@ -60,15 +63,16 @@ fn condition(sentences: &mut Vec<String>) {
         return;
     };
     let asks = question.starts_with("How ") && !question.contains(" if ");
+    let named = WORDS.people.iter().any(|person| person.first == first);
     let unfit = body.contains(" so ")
         || body.starts_with("If ")
         || body.contains(';')
-        || first == "After"
-        || first == "On";
-    if !OPENERS.contains(&first) || !asks || unfit {
+        || ["Then", "Later"].iter().any(|word| body.contains(word));
+    if !(named || OPENERS.contains(&first)) || !asks || unfit {
         return;
     }
-    let joined = format!("If {}, {}", small(body), small(question));
+    let body = if named { body.to_owned() } else { small(body) };
+    let joined = format!("If {body}, {}", small(question));
     sentences.truncate(sentences.len() - 2);
     sentences.push(joined);
 }
