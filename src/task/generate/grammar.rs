@@ -17,6 +17,8 @@ pub(super) enum Role {
     End,
     /// A sentence with a number that nothing needs.
     Aside,
+    /// A sentence that sets the scene.
+    Lead,
 }
 
 /// A story, or a part of one that combines with others.
@@ -78,6 +80,8 @@ pub(super) static PIECES: LazyLock<Vec<Piece>> = LazyLock::new(|| {
         include_str!("stories/double.txt"),
         include_str!("stories/scene2.txt"),
         include_str!("stories/several.txt"),
+        include_str!("stories/spare.txt"),
+        include_str!("stories/world.txt"),
         include_str!("stories/thread.txt"),
     ];
     files.into_iter().flat_map(read).collect()
@@ -95,6 +99,7 @@ fn read(text: &'static str) -> Vec<Piece> {
             "open" => Some(Role::Open),
             "event" => Some(Role::Event),
             "end" => Some(Role::End),
+            "lead" => Some(Role::Lead),
             "aside" => Some(Role::Aside),
             _ => None,
         };
@@ -115,7 +120,7 @@ fn read(text: &'static str) -> Vec<Piece> {
 
 fn head(role: Role, rest: &'static str, line: usize) -> Piece {
     let mut words = rest.split_whitespace();
-    let family = if matches!(role, Role::Story | Role::Aside) {
+    let family = if matches!(role, Role::Story | Role::Aside | Role::Lead) {
         ""
     } else {
         words.next().unwrap_or_default()

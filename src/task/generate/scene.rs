@@ -28,6 +28,8 @@ pub(super) struct Scene<'r> {
     boxes: HashMap<&'static str, (String, String)>,
     picks: HashMap<String, String>,
     verbs: HashMap<String, [&'static str; 3]>,
+    /// Which of the alternatives `[=this|that]` a piece chose, the same at each place.
+    pub link: Option<usize>,
     pub numbers: HashMap<&'static str, (Value, Operand)>,
     /// The numbers that the question tells.
     pub shown: Vec<Value>,
@@ -50,6 +52,7 @@ impl<'r> Scene<'r> {
             boxes: HashMap::new(),
             picks: HashMap::new(),
             verbs: HashMap::new(),
+            link: None,
             numbers: HashMap::new(),
             shown: Vec::new(),
             solving: false,
@@ -191,9 +194,16 @@ impl<'r> Scene<'r> {
             let inner = &rest[at + 1..end];
             match rest.as_bytes()[at] {
                 b'[' => {
+                    let (linked, inner) = match inner.strip_prefix('=') {
+                        Some(inner) => (true, inner),
+                        None => (false, inner),
+                    };
                     let choices = alternatives(inner);
-                    let choice = *draw::one(self.random, &choices);
-                    out += &self.expand(choice);
+                    let mut at = draw::below(self.random, choices.len());
+                    if linked {
+                        at = *self.link.get_or_insert(at) % choices.len();
+                    }
+                    out += &self.expand(choices[at]);
                 }
                 b'<' => {
                     let choices = alternatives(inner);

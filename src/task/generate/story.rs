@@ -93,6 +93,7 @@ fn compose(pieces: &[&'static Piece], random: &mut SplitMix) -> Option<Told> {
             scene.settle(number)?;
         }
         let text = *draw::one(scene.random, &piece.questions);
+        scene.link = None;
         texts.push(scene.expand(text));
         scene.solving = true;
         for rule in &piece.steps {
@@ -142,10 +143,14 @@ fn compose(pieces: &[&'static Piece], random: &mut SplitMix) -> Option<Told> {
     let plain = pieces.iter().all(|piece| !piece.tags.contains(&"plain"));
     wording::condition(&mut sentences, scene.random);
     if plain && sentences.len() > 1 && scene.has('P') && draw::chance(scene.random, 0.08) {
-        let extra = distract(&mut scene)?;
+        let extra = sentence(Role::Aside, &mut scene)?;
         let at = draw::below(scene.random, sentences.len() - 1) + 1;
         sentences.insert(at, extra);
         distractors.extend(scene.shown.iter().filter(|value| !used.contains(value)));
+    }
+    if scene.has('P') && draw::chance(scene.random, 0.1) {
+        let lead = sentence(Role::Lead, &mut scene)?;
+        sentences.insert(0, lead);
     }
     chain.numbers = numbers;
     chain.distractors = distractors;
@@ -169,13 +174,10 @@ fn used(chain: &Chain) -> Vec<Value> {
         .collect()
 }
 
-/// A sentence with a number that nothing needs.
-fn distract(scene: &mut Scene) -> Option<String> {
-    let extras: Vec<&Piece> = PIECES
-        .iter()
-        .filter(|piece| piece.role == Role::Aside)
-        .collect();
-    let piece = *draw::weighted(scene.random, &extras, |piece| piece.weight);
+/// A sentence that nothing needs.
+fn sentence(role: Role, scene: &mut Scene) -> Option<String> {
+    let fitting: Vec<&Piece> = PIECES.iter().filter(|piece| piece.role == role).collect();
+    let piece = *draw::weighted(scene.random, &fitting, |piece| piece.weight);
     for (name, class) in &piece.things {
         scene.choose(name, class)?;
     }
