@@ -150,6 +150,14 @@ fn compose(pieces: &[&'static Piece], random: &mut SplitMix) -> Option<Told> {
     }
     if scene.has('P') && draw::chance(scene.random, 0.1) {
         let lead = sentence(Role::Lead, &mut scene)?;
+        let (name, he) = (scene.expand("{P} "), scene.expand("{he} "));
+        // "Ann is a coach. She has 5 cups."
+        if let Some(rest) = sentences[0].strip_prefix(&name)
+            && !rest.starts_with("and ")
+            && draw::chance(scene.random, 0.6)
+        {
+            sentences[0] = he + rest;
+        }
         sentences.insert(0, lead);
     }
     chain.numbers = numbers;
