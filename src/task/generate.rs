@@ -12,6 +12,7 @@ mod grammar;
 mod number;
 mod scene;
 mod story;
+mod synonym;
 mod vocabulary;
 mod wording;
 

@@ -1,6 +1,6 @@
 //! The last touches of a text: capitals, articles, how its sentences are joined and set.
 
-use super::{draw, vocabulary::WORDS};
+use super::{draw, synonym, vocabulary::WORDS};
 use crate::model::random::SplitMix;
 
 /// The sentences of a text.
@@ -25,12 +25,13 @@ pub(super) fn finish(mut sentences: Vec<String>, random: &mut SplitMix) -> Strin
     for sentence in &mut sentences {
         *sentence = polished(sentence);
     }
-    let text = sentences.join(" ");
+    let text = synonym::vary(&sentences.join(" "), random);
     match draw::below(random, 100) {
         0..4 => text
             .replace(". ", " . ")
             .replace("? ", " ? ")
             .replace('?', " ?")
+            .replace('$', "$ ")
             .replace("  ", " "),
         4..7 => sentences_apart(&text),
         7 => text.trim_end_matches('?').to_owned() + ".",
