@@ -412,9 +412,13 @@ impl<'r> Scene<'r> {
         if let Some(known) = self.picks.get(name) {
             return Some(known.clone());
         }
-        let list = WORDS
-            .lists
-            .get(name.trim_end_matches(|digit: char| digit.is_ascii_digit()))?;
+        let mut key = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
+        // Sandwiches differ in other ways.
+        let colored = |thing: &Thing| WORDS.is(thing, "colored");
+        if key == "color" && !self.things.get("x").is_none_or(colored) {
+            key = "kind";
+        }
+        let list = WORDS.lists.get(key)?;
         let taken: Vec<&String> = self.picks.values().collect();
         let free: Vec<&&str> = list
             .iter()

@@ -84,13 +84,32 @@ fn small(text: &str) -> String {
 
 /// A sentence without the gaps of slots left empty, with its articles and its capital.
 pub(super) fn polished(sentence: &str) -> String {
-    let words: Vec<&str> = sentence.split_whitespace().collect();
+    let mut words: Vec<&str> = sentence.split_whitespace().collect();
+    for at in 1..words.len() {
+        // A decimal may turn out to be one: "1 mile".
+        let ones = UNITS.iter().find(|unit| **unit == words[at]);
+        if let (Some(unit), "1") = (ones, words[at - 1]) {
+            words[at] = &unit[..unit.len() - 1];
+        }
+    }
     let mut text = articles(&words.join(" "));
     for mark in [".", ",", "?", "!"] {
         text = text.replace(&format!(" {mark}"), mark);
     }
     capital(&text)
 }
+
+const UNITS: [&str; 9] = [
+    "miles",
+    "cups",
+    "pounds",
+    "gallons",
+    "liters",
+    "kilometers",
+    "meters",
+    "yards",
+    "hours",
+];
 
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
