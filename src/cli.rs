@@ -21,6 +21,7 @@ mod generate;
 mod grade;
 mod models;
 mod pairs;
+mod report;
 mod rescore;
 mod sandbox;
 mod score;
@@ -39,6 +40,7 @@ pub struct Cli {
 enum Command {
     Solve(solve::Arguments),
     Eval(eval::Arguments),
+    Report(report::Arguments),
     Grade(grade::Arguments),
     Generate(generate::Arguments),
     Pairs(pairs::Arguments),
@@ -59,6 +61,7 @@ impl Cli {
         match self.command {
             Command::Solve(arguments) => solve::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
+            Command::Report(arguments) => report::run(arguments),
             Command::Grade(arguments) => grade::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
             Command::Pairs(arguments) => pairs::run(arguments),

@@ -7,19 +7,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use comfy_table::{Cell, CellAlignment, Table, presets};
 use rerank::{
-    eval::{
-        metrics::{Estimate, Summary},
-        run::{self, Description},
-    },
+    eval::run::{self, Description},
     problem::Problem,
-    select::{Filter, Selector},
     solve::Models,
     task::Benchmark,
 };
 
-use super::{ModelArguments, bar, open_replay, open_sandbox, solve};
+use super::{ModelArguments, bar, open_replay, open_sandbox, report, solve};
 
 /// Solve a benchmark and report how each selector does
 #[derive(Args)]
@@ -37,7 +32,7 @@ pub struct Arguments {
     /// Only the first K problems
     #[arg(long, value_name = "K")]
     limit: Option<usize>,
-    /// Folder for traces.jsonl, run.json and summary.json
+    /// Folder for traces.jsonl, run.json, summary.json, report.md and report.html
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -64,9 +59,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
         ("verifier", loaded.verifier),
     ];
     let mut models = Vec::new();
+    let mut parameters = Vec::new();
     for (role, index) in roles {
         let Some(index) = index else { continue };
         let model = &loaded.models[index];
+        parameters.extend(model.parameters().map(|count| (role.to_owned(), count)));
         models.push((role.to_owned(), model.name().to_owned(), model.sha256()?));
     }
     let description = Description {
@@ -76,6 +73,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         problems_sha256: run::problems_sha256(&problems),
         answers: benchmark.rule,
         models,
+        parameters,
         samples: options.samples,
         sampling: format!("{:?}", options.sampling),
         rule: format!("{:?}, filter {:?}", options.selector, options.filter),
@@ -111,8 +109,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
     if arguments.json {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
     } else {
-        writeln!(stdout(), "{}", table(&summary))?;
-        writeln!(stdout(), "{}", footer(&summary))?;
+        writeln!(stdout(), "{}", report::table(&summary))?;
+        writeln!(stdout(), "{}", report::footer(&summary))?;
     }
     Ok(())
 }
@@ -137,71 +135,4 @@ fn problems(arguments: &Arguments, benchmark: &Benchmark) -> Result<Vec<Problem>
         );
     }
     Ok(problems)
-}
-
-fn table(summary: &Summary) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["selector", "filter", "accuracy", "95 % interval"]);
-    let mut row = |selector: &str, filter: &str, estimate: Estimate| {
-        table.add_row([
-            Cell::new(selector),
-            Cell::new(filter),
-            Cell::new(percent(estimate.value)).set_alignment(CellAlignment::Right),
-            Cell::new(format!(
-                "{} – {}",
-                percent(estimate.low),
-                percent(estimate.high)
-            )),
-        ]);
-    };
-    row("mean sample", "", summary.mean_sample);
-    for selected in &summary.selectors {
-        let selector = match selected.selector {
-            Selector::Majority => "majority",
-            Selector::Verifier => "verifier",
-            Selector::Weighted => "weighted",
-        };
-        let filter = match selected.filter {
-            Filter::Cotnpot => "cotnpot",
-            Filter::Off => "",
-        };
-        row(selector, filter, selected.accuracy);
-    }
-    if let (Some(programs), Some(both)) = (summary.programs, summary.both) {
-        row("majority of programs", "", programs);
-        row("majority of both", "", both);
-    }
-    row("oracle", "", summary.oracle);
-    table
-}
-
-fn footer(summary: &Summary) -> String {
-    let share = |value: Option<f64>| value.map_or("—".to_owned(), percent);
-    let filter = summary.filter;
-    let outcomes: Vec<String> = summary
-        .executions
-        .iter()
-        .map(|(outcome, count)| format!("{count} {outcome}"))
-        .collect();
-    format!(
-        "{} problems, {:.1} candidates each, {:.1} s\nprograms: {}\nfilter: {} of verdicts clear; kept \
-        candidates right {}; right candidates kept {}; nobody survived on {} problems",
-        summary.problems,
-        summary.samples_mean,
-        summary.seconds,
-        if outcomes.is_empty() {
-            "none".to_owned()
-        } else {
-            outcomes.join(", ")
-        },
-        share(filter.clear),
-        share(filter.precision),
-        share(filter.recall),
-        filter.all_dropped
-    )
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
 }

@@ -10,10 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::metrics::{Summary, summarise};
+use super::{metrics::Summary, report};
 use crate::{
     answer::Rule,
     error::{Error, Result},
@@ -39,6 +40,9 @@ pub struct Description {
     pub answers: Rule,
     /// Role, name and SHA-256 of each model.
     pub models: Vec<(String, String, String)>,
+    /// Role and number of parameters of each model, where known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<(String, u64)>,
     /// Candidates per problem.
     pub samples: usize,
     /// How the reasoner draws.
@@ -84,10 +88,7 @@ pub fn run(
     out: &Path,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Summary> {
-    fs::create_dir_all(out).map_err(|source| Error::Write {
-        path: out.to_owned(),
-        source,
-    })?;
+    create_folder(out)?;
     unique(problems)?;
     let _lock = lock(out)?;
     let path = out.join("traces.jsonl");
@@ -123,9 +124,17 @@ pub fn run(
         traces.push(trace);
         progress(traces.len(), problems.len());
     }
-    let summary = summarise(&traces, benchmark);
-    write_json(&out.join("summary.json"), &summary)?;
-    Ok(summary)
+    let run = report::Run::of(report::name(out), description.clone(), traces);
+    run.write(out)?;
+    Ok(run.summary)
+}
+
+/// Makes a folder, unless it is there.
+pub(super) fn create_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Checks that ids tell problems apart: a run that was stopped goes on by them.
@@ -270,11 +279,12 @@ pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
             reason: format!("this is no trace ({source}); without the line the rest can be used"),
         })
     };
-    text.lines().enumerate().map(parse).collect()
+    let lines: Vec<(usize, &str)> = text.lines().enumerate().collect();
+    lines.into_par_iter().map(parse).collect()
 }
 
 /// Writes a JSON file under a temporary name and renames it.
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let error = |source| Error::Write {
         path: path.to_owned(),
         source,

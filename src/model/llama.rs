@@ -235,6 +235,10 @@ impl LanguageModel for LlamaCpp {
         &self.prompts
     }
 
+    fn parameters(&self) -> Option<u64> {
+        Some(self.model.n_params())
+    }
+
     fn generate(
         &mut self,
         requests: &[Request],

@@ -45,6 +45,11 @@ pub trait LanguageModel {
         Prompts::common()
     }
 
+    /// How many parameters it has; `None` where nothing is computed, as by a recording.
+    fn parameters(&self) -> Option<u64> {
+        None
+    }
+
     /// Draws `samples` continuations for each request, in the order of the requests.
     ///
     /// # Errors

@@ -1,7 +1,11 @@
 //! A headless Chromium, driven through its own debugging protocol
 //! (`--remote-debugging-pipe`: one JSON object per message, each ended by a zero byte).
 
-#![expect(clippy::unwrap_used, reason = "a test's browser may panic")]
+#![expect(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test's browser may panic, and a test says that it was skipped"
+)]
 
 use std::{
     io::{BufRead, BufReader, Write},

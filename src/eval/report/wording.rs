@@ -1,0 +1,122 @@
+//! Numbers as people read them, the same in tables, text and page.
+
+use crate::eval::metrics::Estimate;
+
+/// `0.853` as `85.3 %`.
+pub fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// [`percent`], or a dash.
+pub fn percent_or_dash(share: Option<f64>) -> String {
+    share.map_or_else(|| "—".to_owned(), percent)
+}
+
+/// An interval in percent: `83.1 – 87.2`.
+pub fn interval(estimate: Estimate) -> String {
+    format!("{:.1} – {:.1}", estimate.low * 100.0, estimate.high * 100.0)
+}
+
+/// A share with its interval: `85.3 % [83.1, 87.2]`.
+pub fn with_interval(estimate: Estimate) -> String {
+    let Estimate { value, low, high } = estimate;
+    format!(
+        "{} [{:.1}, {:.1}]",
+        percent(value),
+        low * 100.0,
+        high * 100.0
+    )
+}
+
+/// A difference in percentage points with its interval: `+2.1 [0.3, 3.9]`.
+pub fn difference(estimate: Estimate) -> String {
+    // No minus before a zero.
+    let points = |share: f64| (share * 1000.0).round() / 10.0 + 0.0;
+    let Estimate { value, low, high } = estimate;
+    format!(
+        "{:+.1} [{:.1}, {:.1}]",
+        points(value),
+        points(low),
+        points(high)
+    )
+}
+
+/// A probability: `0.012`, `< 0.001`.
+pub fn p(p: f64) -> String {
+    if p < 0.001 {
+        "< 0.001".to_owned()
+    } else {
+        format!("{p:.3}")
+    }
+}
+
+/// A whole number with its thousands apart: `1,319`.
+pub fn whole(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
+    groups.join(",")
+}
+
+/// A quantity to three digits with the SI prefix: `7.42 k`, `3.1 T`.
+pub fn quantity(number: f64) -> String {
+    let prefixes = ["", " k", " M", " G", " T", " P", " E"];
+    let mut number = number;
+    let mut place = 0;
+    while number >= 999.5 && place + 1 < prefixes.len() {
+        number /= 1000.0;
+        place += 1;
+    }
+    let digits = match number {
+        number if number >= 99.95 => 0,
+        number if number >= 9.995 || number == 0.0 => 1,
+        _ => 2,
+    };
+    let text = format!("{number:.digits$}");
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
+    format!("{text}{}", prefixes[place])
+}
+
+/// Seconds: `0.012 s`, `3.4 s`, `512 s`.
+pub fn seconds(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 0.1 => format!("{seconds:.3} s"),
+        seconds if seconds < 100.0 => format!("{seconds:.1} s"),
+        _ => format!("{} s", whole(seconds.round() as usize)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_people_read_them() {
+        assert_eq!(whole(7), "7");
+        assert_eq!(whole(84_416), "84,416");
+        assert_eq!(whole(1_000_000), "1,000,000");
+        assert_eq!(quantity(0.0), "0");
+        assert_eq!(quantity(512.0), "512");
+        assert_eq!(quantity(7_421.0), "7.42 k");
+        assert_eq!(quantity(999_600.0), "1 M");
+        assert_eq!(quantity(3.1e12), "3.1 T");
+        assert_eq!(p(0.000_4), "< 0.001");
+        assert_eq!(p(0.0123), "0.012");
+        let estimate = Estimate {
+            value: -0.000_01,
+            low: -0.021,
+            high: 0.0304,
+        };
+        assert_eq!(difference(estimate), "+0.0 [-2.1, 3.0]");
+        assert_eq!(seconds(0.0123), "0.012 s");
+        assert_eq!(seconds(1_234.4), "1,234 s");
+    }
+}
