@@ -81,6 +81,7 @@ pub(super) fn measure(
     let requests: Vec<Request> = requests.collect::<Result<_>>()?;
     let greedy = Sampling {
         temperature: 0.0,
+        tokens_max: 200,
         ..Sampling::default()
     };
     let replies = coder.generate(&requests, &greedy, &|_, _| {})?.generations;

@@ -47,6 +47,7 @@ pub(super) fn draw(
     let sampling = Sampling {
         temperature: samples.temperature,
         top_p: 1.0,
+        tokens_max: 200,
         ..Sampling::default()
     };
     while done < samples.problems {

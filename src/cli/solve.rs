@@ -93,6 +93,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
         writeln!(stdout(), "{}", serde_json::to_string(&trace)?)?;
     } else {
         writeln!(stdout(), "{}", table(&trace))?;
+        if let Some(chosen) = trace.ranking.chosen {
+            writeln!(stdout(), "{}", in_full(&trace.candidates[chosen]))?;
+        }
         writeln!(stdout(), "{}", footer(&trace, options.rule))?;
     }
     Ok(())
@@ -147,6 +150,16 @@ fn table(trace: &Trace) -> Table {
         ]);
     }
     table
+}
+
+/// The chosen candidate and its program, which the table only shows the ends of.
+fn in_full(traced: &TracedCandidate) -> String {
+    let mut lines = vec![format!("▶ {}", traced.candidate.text.trim())];
+    if let Some(program) = &traced.program {
+        let code = program.0.trim().lines();
+        lines.extend(code.map(|line| format!("    {line}")));
+    }
+    lines.join("\n") + "\n"
 }
 
 /// The answer, what every selector would have answered, and what it took.
