@@ -19,6 +19,8 @@ demo: setup ## Build, then choose among real recorded samples of 102 GSM8K probl
 	@./target/release/rerank solve --replay $(DEMO) "$$(cat eval/samples/question.txt)"
 	$(SAY) "102 problems of GSM8K, each with four recorded chains of thought and four programs."
 	@./target/release/rerank eval gsm8k --replay $(DEMO)
+	$(SAY) "The built-in models, offline: 16 chains of thought, a program for each, verdicts and scores."
+	@./target/release/rerank solve "$$(cat models/builtin/question.txt)"
 
 test: lint ## Format check, clippy, all tests
 	$(SAY) "Testing. Parts that need ../shared/data are skipped, and say so, where it is absent."

@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use rerank::{
     answer::Rule,
-    builtin::embedded::{self, Role},
+    builtin::embedded,
     execute::Sandbox,
-    model::{LanguageModel, LlamaCpp, Replay, Sampling, llama::Resources, manifest},
+    model::{
+        LanguageModel, LlamaCpp, Replay, Sampling,
+        llama::Resources,
+        manifest::{self, Role},
+    },
     problem::Task,
     select::{Filter, Selector},
 };
@@ -209,7 +213,8 @@ struct Loaded {
 }
 
 impl ModelArguments {
-    fn load(&self) -> Result<Loaded> {
+    /// Loads what a run over questions of `task` needs.
+    fn load(&self, task: Task) -> Result<Loaded> {
         if let Some(path) = &self.replay {
             let replay = open_replay(path)?;
             let verifier = replay.has_scores().then_some(0);
@@ -221,6 +226,11 @@ impl ModelArguments {
             });
         }
         // Without a reasoner all three are the built-in ones.
+        if self.reasoner.is_none() && task == Task::Code {
+            bail!(
+                "the built-in models solve word problems and write no code for them: name a --reasoner"
+            );
+        }
         let missing = self.reasoner.is_none().then_some(BUILTIN);
         let roles = [
             (&self.reasoner, Role::Reasoner),

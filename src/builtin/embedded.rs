@@ -6,29 +6,7 @@ use std::{
     process,
 };
 
-use crate::{Error, Result};
-
-/// What a built-in model is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Solves.
-    Reasoner,
-    /// Writes programs.
-    Coder,
-    /// Scores.
-    Verifier,
-}
-
-impl Role {
-    /// The role's name, and its file's.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Reasoner => "reasoner",
-            Self::Coder => "coder",
-            Self::Verifier => "verifier",
-        }
-    }
-}
+use crate::{Error, Result, model::manifest::Role};
 
 /// The GGUF file of a role; `None` in a binary that was built without them.
 #[cfg(builtin_models)]

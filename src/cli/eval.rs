@@ -46,7 +46,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let benchmark = Benchmark::find(&arguments.benchmark)?;
     let mut problems = problems(&arguments, &benchmark)?;
     problems.truncate(arguments.limit.unwrap_or(usize::MAX));
-    let mut loaded = arguments.models.load()?;
+    let mut loaded = arguments.models.load(benchmark.task)?;
     if problems.is_empty() {
         bail!("there are no problems to solve");
     }

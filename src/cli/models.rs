@@ -217,7 +217,7 @@ fn list(arguments: &List) -> Result<()> {
     ]);
     for manifest in manifest::manifests() {
         let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-        let roles: Vec<&str> = manifest.roles.iter().copied().map(word).collect();
+        let roles: Vec<&str> = manifest.roles.iter().copied().map(Role::name).collect();
         let bytes = manifest.bytes.map_or("—".to_owned(), |bytes| {
             format!("{:.1} GB", bytes as f64 / 1e9)
         });
@@ -232,12 +232,4 @@ fn list(arguments: &List) -> Result<()> {
         ]);
     }
     Ok(writeln!(stdout(), "{table}")?)
-}
-
-fn word(role: Role) -> &'static str {
-    match role {
-        Role::Reasoner => "reasoner",
-        Role::Coder => "coder",
-        Role::Verifier => "verifier",
-    }
 }

@@ -9,9 +9,8 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 use rerank::{
-    builtin::embedded::Role,
     eval::run::{read_description, read_traces},
-    model::{LanguageModel, LlamaCpp, Request, llama::Logprob},
+    model::{LanguageModel, LlamaCpp, Request, llama::Logprob, manifest::Role},
     problem::Question,
     trace::{Score, Trace},
 };

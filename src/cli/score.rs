@@ -8,8 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
-    builtin::embedded::Role,
-    model::{LanguageModel, LlamaCpp, Request},
+    model::{LanguageModel, LlamaCpp, Request, manifest::Role},
     problem::Question,
 };
 use serde_json::{Map, Value, json};

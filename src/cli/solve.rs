@@ -65,7 +65,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         task: arguments.task.into(),
         interface: None,
     };
-    let mut loaded = arguments.models.load()?;
+    let mut loaded = arguments.models.load(question.task)?;
     let sandbox = open_sandbox()?;
     let options = options(&arguments.models, &loaded, Rule::Math);
 

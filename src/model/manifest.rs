@@ -64,6 +64,17 @@ pub enum Role {
     Verifier,
 }
 
+impl Role {
+    /// The role's name, as the command line and files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reasoner => "reasoner",
+            Self::Coder => "coder",
+            Self::Verifier => "verifier",
+        }
+    }
+}
+
 /// All models of the manifests, in their order.
 pub fn manifests() -> &'static [Manifest] {
     static ALL: LazyLock<Vec<Manifest>> = LazyLock::new(|| {

@@ -4,20 +4,16 @@
     reason = "the functions that tests share are tests too"
 )]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::OnceLock};
 
 use rerank::{
     Error,
-    builtin::{
-        Event, Recipe,
-        embedded::{self, Role},
-        make,
-    },
-    model::{LanguageModel, LlamaCpp, gguf::Value, llama::Resources},
+    builtin::{Event, Recipe, embedded, make},
+    model::{LanguageModel, LlamaCpp, gguf::Value, llama::Resources, manifest::Role},
     problem::{Question, Task},
     task::generate::generate,
 };
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::{gguf, llama::write_tiny, sandbox};
 
@@ -36,45 +32,53 @@ fn toy(folder: &Path) -> Recipe {
     recipe
 }
 
+/// Follows a recipe as far as it goes: after a few seconds of training no sample is right, so there
+/// is nothing to set in pairs. Gives the steps of training made.
+fn follow(recipe: &Recipe, out: &Path) -> usize {
+    let mut steps = 0;
+    let made = make(recipe, out, sandbox::sandbox(), &mut |event| {
+        steps += usize::from(matches!(event, Event::Step(_)));
+    });
+    let error = made.unwrap_err();
+    assert!(matches!(error, Error::Options(_)), "{error}");
+    assert!(
+        error.to_string().starts_with("none of 2 problems"),
+        "{error}"
+    );
+    steps
+}
+
+/// A folder in which the toy recipe was followed, and the steps that took.
+fn followed() -> &'static (TempDir, usize) {
+    static FOLLOWED: OnceLock<(TempDir, usize)> = OnceLock::new();
+    FOLLOWED.get_or_init(|| {
+        let folder = tempdir().unwrap();
+        let steps = follow(&toy(folder.path()), folder.path());
+        (folder, steps)
+    })
+}
+
 #[test]
 fn a_recipe_is_followed_and_gone_on_with() {
-    let folder = tempdir().unwrap();
-    let recipe = toy(folder.path());
-    let out = folder.path().join("out");
-    fs::create_dir(&out).unwrap();
-    let follow = |recipe: &Recipe| {
-        let mut steps = 0;
-        let made = make(recipe, &out, sandbox::sandbox(), &mut |event| {
-            steps += usize::from(matches!(event, Event::Step(_)));
-        });
-        // After a few seconds of training no sample is right, so there is nothing to set in pairs.
-        (steps, made.unwrap_err())
-    };
-    let (steps, error) = follow(&recipe);
-    assert!(steps > 10, "{steps}");
-    assert!(matches!(error, Error::Options(_)), "{error}");
-    assert_eq!(
-        fs::read_dir(out.join("reasoner.gguf.train"))
-            .unwrap()
-            .count(),
-        3
-    );
+    let (folder, steps) = followed();
+    let out = folder.path();
+    assert!(*steps > 10, "{steps}");
+    // State, metrics and the one copy on the way.
+    let left = fs::read_dir(out.join("reasoner.gguf.train")).unwrap();
+    assert_eq!(left.count(), 3);
     // The same again: nothing is trained twice.
-    assert_eq!(follow(&recipe).0, 0);
+    let recipe = toy(out);
+    assert_eq!(follow(&recipe, out), 0);
     // Another coder: the reasoner stays as it is.
-    let mut other = recipe.clone();
+    let mut other = recipe;
     other.coder.rate *= 2.0;
-    let again = follow(&other).0;
-    assert!((1..steps).contains(&again), "{again}");
+    let again = follow(&other, out);
+    assert!((1..*steps).contains(&again), "{again}");
 }
 
 #[test]
 fn llama_cpp_splits_generated_texts_as_the_tokenizer_does() {
-    let folder = tempdir().unwrap();
-    let recipe = toy(folder.path());
-    let out = folder.path().join("out");
-    fs::create_dir(&out).unwrap();
-    let _ = make(&recipe, &out, sandbox::sandbox(), &mut |_| {});
+    let out = followed().0.path();
     let model = gguf::load(&out.join("reasoner.start.gguf"));
     let tokenizer = tokenizers::Tokenizer::from_file(out.join("tokenizer/tokenizer.json")).unwrap();
     let mut digits = 0;
