@@ -1,58 +1,57 @@
-//! Stage 1: question -> candidates. The reasoner draws N chains of thought.
-//!
-//! Thin for now: a fixed N, no early stop.
+//! Stage 1: question -> candidates. The reasoner draws chains of thought.
 
 use crate::{
     answer::{self, Rule},
     error::{Error, Result},
-    model::{Generated, LanguageModel, Progress, Request, Sampling, Usage, seed_for},
+    model::{Generation, LanguageModel, Request, Sampling, Ticket, seed_for},
     problem::{Question, Task},
     trace::{Candidate, Program},
 };
 
-/// Draws `samples` candidates and finds each one's final answer; a programming question's answer
-/// is the program itself.
+/// Asks the reasoner for `samples` candidates, of which the first is the question's `first`-th.
 ///
 /// # Errors
 /// An empty question; what the model reports.
-pub fn sample(
+pub fn ask(
     question: &Question,
     reasoner: &mut dyn LanguageModel,
+    first: usize,
     samples: usize,
     sampling: &Sampling,
-    rule: Rule,
     seed: u64,
-    progress: Progress,
-) -> Result<(Vec<Candidate>, Usage)> {
+) -> Result<Ticket> {
+    let unfit = |reason: String| Error::Question {
+        id: question.id.clone(),
+        reason,
+    };
     if question.text.trim().is_empty() {
-        return Err(Error::Question {
-            id: question.id.clone(),
-            reason: "it is empty".to_owned(),
-        });
+        return Err(unfit("it is empty".to_owned()));
     }
     let request = Request {
         question,
         candidate: None,
         messages: reasoner.prompts().solve(question)?,
+        first,
         samples,
         seed: seed_for(seed, &question.id, 0),
     };
-    let Generated {
-        mut generations,
-        usage,
-    } = reasoner.generate(&[request], sampling, progress)?;
-    let candidates = generations
-        .swap_remove(0)
-        .into_iter()
-        .map(|generation| Candidate {
-            answer: match question.task {
-                Task::Math => answer::extract(&generation.text, rule).map(|found| found.text),
-                Task::Code => Some(Program::from_reply(&generation.text).0),
-            },
-            text: generation.text,
-            tokens: generation.tokens,
-            stop: generation.stop,
-            logprob_mean: generation.logprob_mean,
-        });
-    Ok((candidates.collect(), usage))
+    let taken_on = reasoner.submit(&request, sampling);
+    taken_on.map_err(|error| match error {
+        Error::Context { .. } => unfit(error.to_string()),
+        other => other,
+    })
+}
+
+/// What was drawn, with its final answer; a programming question's answer is the program itself.
+pub fn sampled(question: &Question, drawn: Generation, rule: Rule) -> Candidate {
+    Candidate {
+        answer: match question.task {
+            Task::Math => answer::extract(&drawn.text, rule).map(|found| found.text),
+            Task::Code => Some(Program::from_reply(&drawn.text).0),
+        },
+        text: drawn.text,
+        tokens: drawn.tokens,
+        stop: drawn.stop,
+        logprob_mean: drawn.logprob_mean,
+    }
 }

@@ -25,6 +25,7 @@ pub fn score(
         question,
         candidate: None,
         messages: verifier.prompts().solve(question)?,
+        first: 0,
         samples: 0,
         seed: 0,
     };

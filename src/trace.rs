@@ -34,6 +34,10 @@ pub enum Stop {
     String,
     /// The token limit was reached.
     Length,
+    /// It repeated one span over and over; the repeats are cut off.
+    Repetition,
+    /// It was given up, because it was not needed any more.
+    Cancelled,
     /// The text was recorded earlier and does not tell.
     Recorded,
 }
@@ -291,19 +295,49 @@ pub struct Trace {
     pub ranking: Ranking,
     /// The chosen candidate's answer.
     pub answer: Option<String>,
+    /// Why fewer candidates are here than were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
     /// What a right answer is; written by `eval` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
     /// Whether `answer` is right; written by `eval` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correct: Option<bool>,
-    /// Wall-clock time of each stage.
+    /// Time spent on each stage.
     pub timings_ms: Timings,
     /// Tokens computed.
     pub tokens: Tokens,
 }
 
-/// Wall-clock time of each stage, in milliseconds.
+/// Why and when drawing ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The reason.
+    pub why: Why,
+    /// Candidates asked for in all.
+    pub asked: usize,
+    /// Candidates begun; those behind the ones kept were given up, and their tokens count.
+    pub begun: usize,
+    /// Candidates kept: the first so many, however fast others were.
+    pub kept: usize,
+    /// How likely the leading answer was to stay ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+}
+
+/// Why drawing ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The leading answer was unlikely to be overtaken.
+    Settled,
+    /// Somebody asked for it; candidates are those that had ended.
+    Interrupted,
+}
+
+/// Time spent on each stage, in milliseconds. Where several questions are solved at once, each has
+/// its share of what models did for all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Timings {
@@ -313,7 +347,7 @@ pub struct Timings {
     pub sample: f64,
     /// Writing programs.
     pub translate: f64,
-    /// Running programs.
+    /// Running programs, one after another.
     pub execute: f64,
     /// Comparing programs with candidates.
     pub judge: f64,

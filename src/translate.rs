@@ -5,38 +5,35 @@
 
 use crate::{
     error::Result,
-    model::{LanguageModel, Progress, Request, Sampling, Usage, seed_for},
+    model::{Generation, LanguageModel, Request, Sampling, Ticket, seed_for},
     problem::Question,
     trace::{Candidate, Program},
 };
 
-/// Writes one program per candidate; `None` where the coder wrote none.
+/// Asks the coder for the program of the question's `index`-th candidate; there may come none.
 ///
 /// # Errors
 /// What the model reports.
-pub fn translate(
+pub fn ask(
     question: &Question,
-    candidates: &[Candidate],
+    index: usize,
+    candidate: &Candidate,
     coder: &mut dyn LanguageModel,
     sampling: &Sampling,
     seed: u64,
-    progress: Progress,
-) -> Result<(Vec<Option<Program>>, Usage)> {
-    let requests = candidates.iter().enumerate().map(|(index, candidate)| {
-        Ok(Request {
-            question,
-            candidate: Some(index),
-            messages: coder.prompts().translate(question, candidate)?,
-            samples: 1,
-            seed: seed_for(seed, &question.id, index + 1),
-        })
-    });
-    let requests: Vec<Request> = requests.collect::<Result<_>>()?;
-    let generated = coder.generate(&requests, sampling, progress)?;
-    let programs = generated
-        .generations
-        .into_iter()
-        .map(|drawn| drawn.first().map(|reply| Program::from_reply(&reply.text)))
-        .collect();
-    Ok((programs, generated.usage))
+) -> Result<Ticket> {
+    let request = Request {
+        question,
+        candidate: Some(index),
+        messages: coder.prompts().translate(question, candidate)?,
+        first: 0,
+        samples: 1,
+        seed: seed_for(seed, &question.id, index + 1),
+    };
+    coder.submit(&request, sampling)
+}
+
+/// The program in what the coder wrote.
+pub fn translated(drawn: &Generation) -> Program {
+    Program::from_reply(&drawn.text)
 }

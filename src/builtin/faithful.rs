@@ -74,6 +74,7 @@ pub(super) fn measure(
             question,
             candidate: Some(index),
             messages: coder.prompts().translate(question, candidate)?,
+            first: 0,
             samples: 1,
             seed: seed_for(seed, "faithful", index),
         })

@@ -63,6 +63,7 @@ pub(super) fn draw(
                 question,
                 candidate: None,
                 messages: reasoner.prompts().solve(question)?,
+                first: 0,
                 samples: samples.each,
                 seed: seed_for(seed, "samples", index as usize),
             })

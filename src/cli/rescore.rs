@@ -43,13 +43,13 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let mut traces = read_traces(&arguments.run.join("traces.jsonl"))?;
     let mut verifier = arguments.file.load(&arguments.verifier, Role::Verifier)?;
     let minus = arguments.minus.as_ref();
-    let minus = minus
+    let mut minus = minus
         .map(|name| arguments.file.load(name, Role::Reasoner))
         .transpose()?;
 
     let bar = bar("rescore", traces.len() as u64);
     for trace in &mut traces {
-        let scores = scores(trace, &mut verifier, minus.as_ref())?;
+        let scores = scores(trace, &mut verifier, minus.as_mut())?;
         for (traced, score) in trace.candidates.iter_mut().zip(scores) {
             traced.score = score.map(Score);
         }
@@ -90,7 +90,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
 fn scores(
     trace: &Trace,
     verifier: &mut LlamaCpp,
-    minus: Option<&LlamaCpp>,
+    minus: Option<&mut LlamaCpp>,
 ) -> Result<Vec<Option<f64>>> {
     let question = Question {
         id: trace.id.clone(),
@@ -102,6 +102,7 @@ fn scores(
         question: &question,
         candidate: None,
         messages: verifier.prompts().solve(&question)?,
+        first: 0,
         samples: 0,
         seed: 0,
     };

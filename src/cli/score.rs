@@ -131,6 +131,7 @@ fn scored(
         question: &question,
         candidate: None,
         messages,
+        first: 0,
         samples: 0,
         seed: 0,
     };
@@ -153,7 +154,7 @@ fn scores(
     if reward == Reward::Head {
         return Ok(verifier.score(request, texts, &quiet)?.scores);
     }
-    let of = |with_adapter: bool| -> rerank::Result<Vec<Option<f64>>> {
+    let mut of = |with_adapter: bool| -> rerank::Result<Vec<Option<f64>>> {
         let (logprobs, _) = verifier.logprobs(request, texts, with_adapter, &quiet)?;
         let number = |logprob: &rerank::model::llama::Logprob| match reward {
             Reward::Sum => logprob.sum,

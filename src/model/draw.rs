@@ -33,7 +33,17 @@ pub(super) fn draw(logits: &[f32], sampling: &Sampling, random: &mut ChaCha8Rng)
     if sampling.temperature <= 0.0 || sampling.top_k == 1 {
         return drawn(likeliest);
     }
+    let kept = weights(logits, sampling, top, log_sum);
+    let mut left = uniform(random) * kept.iter().map(|(_, weight)| weight).sum::<f64>();
+    let chosen = kept.iter().find(|(_, weight)| {
+        left -= weight;
+        left < 0.0
+    });
+    drawn(chosen.map_or(likeliest, |(token, _)| *token))
+}
 
+/// The tokens that the filters keep, by id, each with a weight in proportion to its chance.
+fn weights(logits: &[f32], sampling: &Sampling, top: f32, log_sum: f64) -> Vec<(usize, f64)> {
     let mut kept = tokens_within(logits, top, NEAR_NATS);
     if !decided(&kept, sampling, log_sum) {
         kept = tokens_within(logits, top, FAR_NATS * sampling.temperature.max(1.0));
@@ -51,18 +61,26 @@ pub(super) fn draw(logits: &[f32], sampling: &Sampling, random: &mut ChaCha8Rng)
         keep_mass(&mut kept, f64::from(sampling.top_p) * all);
     }
     kept.retain(|(_, below)| below.exp() >= sampling.min_p);
-
     // The order of `kept` depends on the library's selection algorithm; that of tokens does not.
     kept.sort_unstable_by_key(|(token, _)| *token);
-    let weights = kept
-        .iter()
-        .map(|(_, below)| f64::from(below / sampling.temperature).exp());
-    let mut left = uniform(random) * weights.clone().sum::<f64>();
-    let chosen = kept.iter().zip(weights).find(|(_, weight)| {
-        left -= weight;
-        left < 0.0
-    });
-    drawn(chosen.map_or(likeliest, |((token, _), _)| *token))
+    kept.into_iter()
+        .map(|(token, below)| (token, f64::from(below / sampling.temperature).exp()))
+        .collect()
+}
+
+/// The chance of each token that can be drawn.
+#[cfg(test)]
+pub(super) fn chances(logits: &[f32], sampling: &Sampling) -> Vec<(usize, f64)> {
+    let (likeliest, top) = argmax(logits);
+    if sampling.temperature <= 0.0 {
+        return vec![(likeliest, 1.0)];
+    }
+    let weights = weights(logits, sampling, top, log_sum_exp(logits, top));
+    let all: f64 = weights.iter().map(|(_, weight)| weight).sum();
+    weights
+        .into_iter()
+        .map(|(token, weight)| (token, weight / all))
+        .collect()
 }
 
 /// The tokens at most `reach` nats below the `top` logit, with their (negative) distance from it.
@@ -130,7 +148,7 @@ fn argmax(logits: &[f32]) -> (usize, f32) {
 }
 
 /// `ln(sum(exp(logit - top)))`, in nats.
-pub(super) fn log_sum_exp(logits: &[f32], top: f32) -> f64 {
+fn log_sum_exp(logits: &[f32], top: f32) -> f64 {
     // Sixteen running sums, so that the compiler can keep them in one vector register.
     let mut sums = [0.0_f32; 16];
     let chunks = logits.chunks_exact(16);
@@ -147,10 +165,13 @@ pub(super) fn log_sum_exp(logits: &[f32], top: f32) -> f64 {
     (f64::from(rest) + sums.iter().map(|sum| f64::from(*sum)).sum::<f64>()).ln()
 }
 
-/// The log-probability of `token`, in nats.
-pub(super) fn logprob(logits: &[f32], token: usize) -> f64 {
+/// The log-probabilities of some tokens, in nats.
+pub(super) fn logprobs(logits: &[f32], tokens: impl Iterator<Item = usize>) -> Vec<f64> {
     let top = argmax(logits).1;
-    f64::from(logits[token] - top) - log_sum_exp(logits, top)
+    let log_sum = log_sum_exp(logits, top);
+    tokens
+        .map(|token| f64::from(logits[token] - top) - log_sum)
+        .collect()
 }
 
 /// Uniform in [0, 1), from 53 random bits.
@@ -234,7 +255,7 @@ mod tests {
     fn large_vocabularies_are_sorted_in_pieces() {
         let logits: Vec<f32> = (0..5_000).map(|token| -(token as f32) / 2_000.0).collect();
         let mut random = ChaCha8Rng::seed_from_u64(7);
-        let probability = |token: i32| logprob(&logits, token as usize).exp();
+        let probability = |token: i32| logprobs(&logits, std::iter::once(token as usize))[0].exp();
         let last_kept = (0..5_000)
             .scan(0.0, |sum, token| {
                 let before = *sum;

@@ -1,9 +1,9 @@
 //! Language models, seen through one trait: a live one ([`llama`]) and a recorded one ([`replay`]).
 //!
-//! In: [`Request`]s (messages and how many samples). Out: [`Generation`]s, or one score per
-//! continuation. Only this folder knows how a model is run.
+//! In: [`Request`]s (messages and how many samples), as they come. Out: [`Generation`]s, as they
+//! finish, or one score per continuation. Only this folder knows how a model is run.
 
-use std::time::Duration;
+use std::{collections::HashMap, ops::AddAssign, time::Duration};
 
 use crate::{error::Result, problem::Question, trace::Stop};
 
@@ -13,6 +13,7 @@ pub mod replay;
 mod chat;
 mod draw;
 pub mod prompt;
+mod repeat;
 
 pub mod fixture;
 pub mod gguf;
@@ -30,6 +31,10 @@ pub use replay::Replay;
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 /// Something that continues a conversation and scores continuations.
+///
+/// Work is submitted as it comes and handed back as it finishes: whoever has many questions submits
+/// the next ones while earlier ones run, so that the batch stays full. [`LanguageModel::generate`]
+/// is the plain form.
 pub trait LanguageModel {
     /// The name the user gave it.
     fn name(&self) -> &str;
@@ -50,16 +55,26 @@ pub trait LanguageModel {
         None
     }
 
-    /// Draws `samples` continuations for each request, in the order of the requests.
+    /// Takes a request on; [`LanguageModel::step`] hands its continuations back.
     ///
     /// # Errors
-    /// A prompt that does not fit the context; a failure of the backend.
-    fn generate(
-        &mut self,
-        requests: &[Request],
-        sampling: &Sampling,
-        progress: Progress,
-    ) -> Result<Generated>;
+    /// A prompt that does not fit the context, unless the request is about a candidate: then it
+    /// has no continuations.
+    fn submit(&mut self, request: &Request, sampling: &Sampling) -> Result<Ticket>;
+
+    /// Works for a moment, one decode step of all that runs at once, and hands back what ended, in
+    /// any order.
+    ///
+    /// # Errors
+    /// A failure of the backend.
+    fn step(&mut self) -> Result<Vec<Finished>>;
+
+    /// Gives up what is left of a request, and hands back what was drawn of it, marked
+    /// [`Stop::Cancelled`].
+    fn cancel(&mut self, ticket: u64) -> Vec<Finished>;
+
+    /// Continuations submitted that have not ended.
+    fn pending(&self) -> usize;
 
     /// Scores continuations of one request: the mean log-probability per token, the turn's end
     /// included, in nats (SimPO's reward, arXiv 2405.14734 eq. 4, without its factor beta).
@@ -73,6 +88,86 @@ pub trait LanguageModel {
         continuations: &[&str],
         progress: Progress,
     ) -> Result<Scored>;
+
+    /// Draws every continuation of each request, in the order of the requests. For a model that has
+    /// nothing else to do: what else it was given is lost.
+    ///
+    /// # Errors
+    /// As [`LanguageModel::submit`] and [`LanguageModel::step`].
+    fn generate(
+        &mut self,
+        requests: &[Request],
+        sampling: &Sampling,
+        progress: Progress,
+    ) -> Result<Generated> {
+        let mut tickets: Vec<Ticket> = Vec::new();
+        for request in requests {
+            match self.submit(request, sampling) {
+                Ok(ticket) => tickets.push(ticket),
+                Err(error) => {
+                    tickets
+                        .iter()
+                        .for_each(|ticket| drop(self.cancel(ticket.id)));
+                    return Err(error);
+                }
+            }
+        }
+        let all = tickets.iter().map(|ticket| ticket.samples).sum();
+        let mut place: HashMap<u64, usize> = HashMap::new();
+        place.extend(
+            tickets
+                .iter()
+                .enumerate()
+                .map(|(place, ticket)| (ticket.id, place)),
+        );
+        let mut drawn: Vec<Vec<Option<Generation>>> = tickets
+            .iter()
+            .map(|ticket| vec![None; ticket.samples])
+            .collect();
+        let mut usage = Usage::default();
+        let mut done = 0;
+        progress(0, all);
+        while self.pending() > 0 {
+            for ended in self.step()? {
+                let Some(request) = place.get(&ended.ticket).copied() else {
+                    continue;
+                };
+                drawn[request][ended.sample - requests[request].first] = Some(ended.generation);
+                usage += ended.usage;
+                done += 1;
+                progress(done, all);
+            }
+        }
+        let generations = drawn
+            .into_iter()
+            .map(|samples| samples.into_iter().flatten());
+        Ok(Generated {
+            generations: generations.map(Iterator::collect).collect(),
+            usage,
+        })
+    }
+}
+
+/// A request that a model has taken on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    /// Tells it apart from the model's others.
+    pub id: u64,
+    /// Continuations that will come: fewer than asked where a recording holds fewer.
+    pub samples: usize,
+}
+
+/// A continuation that has ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The id of its request's ticket.
+    pub ticket: u64,
+    /// Which of the request's continuations it is, counted from the question's first.
+    pub sample: usize,
+    /// What was drawn.
+    pub generation: Generation,
+    /// What it took; the prompt is counted with one of the continuations that share it.
+    pub usage: Usage,
 }
 
 /// What is asked of a model.
@@ -84,9 +179,11 @@ pub struct Request<'a> {
     pub candidate: Option<usize>,
     /// The conversation to continue.
     pub messages: Vec<Message>,
+    /// Index of the first continuation to draw, where earlier ones were drawn before.
+    pub first: usize,
     /// Continuations to draw.
     pub samples: usize,
-    /// With a sample's index, all that its randomness depends on.
+    /// With a continuation's index, all that its randomness depends on.
     pub seed: u64,
 }
 
@@ -123,6 +220,9 @@ pub struct Sampling {
     pub min_p: f32,
     /// Most tokens of one continuation.
     pub tokens_max: usize,
+    /// Ends a continuation that goes round in circles, once a span of tokens has come this many
+    /// times in a row; 0 lets it go on.
+    pub repeats_max: usize,
     /// Strings that end a continuation; they are not part of it.
     pub stop: Vec<String>,
 }
@@ -137,6 +237,7 @@ impl Default for Sampling {
             top_p: 0.95,
             min_p: 0.0,
             tokens_max: 512,
+            repeats_max: 8,
             stop: Vec::new(),
         }
     }
@@ -182,6 +283,17 @@ pub struct Usage {
     pub tokens_continued: u64,
     /// Time spent on prompts.
     pub prompt: Duration,
+    /// Time spent in all: the model's time, of which each of those that run at once has a share.
+    pub time: Duration,
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.tokens_prompt += other.tokens_prompt;
+        self.tokens_continued += other.tokens_continued;
+        self.prompt += other.prompt;
+        self.time += other.time;
+    }
 }
 
 /// One seed out of two: the run's, and what sets this use apart (an id, an index).

@@ -16,7 +16,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Generated, Generation, LanguageModel, Progress, Request, Sampling, Scored, Usage};
+use super::{
+    Finished, Generation, LanguageModel, Progress, Request, Sampling, Scored, Ticket, Usage,
+};
 use crate::{
     error::{Error, Result},
     problem::{Problem, Question, Reference, Task},
@@ -30,6 +32,9 @@ pub struct Replay {
     rows: Vec<Row>,
     row_by_question: HashMap<String, usize>,
     damaged: Vec<Error>,
+    /// What the next step hands back.
+    waiting: Vec<Finished>,
+    tickets: u64,
 }
 
 /// One question of a recording.
@@ -61,6 +66,8 @@ impl Replay {
             rows: Vec::new(),
             row_by_question: HashMap::new(),
             damaged: Vec::new(),
+            waiting: Vec::new(),
+            tickets: 0,
         };
         for (index, line) in text
             .lines()
@@ -151,38 +158,43 @@ impl LanguageModel for Replay {
         Ok(self.sha256.clone())
     }
 
-    fn generate(
-        &mut self,
-        requests: &[Request],
-        _sampling: &Sampling,
-        _progress: Progress,
-    ) -> Result<Generated> {
-        let generations = requests
-            .iter()
-            .map(|request| {
-                let recorded = &self.row(request.question)?.candidates;
-                let texts: Vec<&String> = match request.candidate {
-                    None => recorded
-                        .iter()
-                        .map(|sample| &sample.text)
-                        .take(request.samples)
-                        .collect(),
-                    Some(index) => recorded
-                        .get(index)
-                        .and_then(|sample| sample.program.as_ref())
-                        .into_iter()
-                        .collect(),
-                };
-                Ok(texts
-                    .into_iter()
-                    .map(|text| generation(text.clone()))
-                    .collect())
-            })
-            .collect::<Result<_>>()?;
-        Ok(Generated {
-            generations,
-            usage: Usage::default(),
-        })
+    fn submit(&mut self, request: &Request, _sampling: &Sampling) -> Result<Ticket> {
+        let recorded = &self.row(request.question)?.candidates;
+        let texts: Vec<String> = match request.candidate {
+            None => recorded
+                .iter()
+                .skip(request.first)
+                .take(request.samples)
+                .map(|sample| sample.text.clone())
+                .collect(),
+            Some(index) => recorded
+                .get(index)
+                .and_then(|sample| sample.program.clone())
+                .into_iter()
+                .collect(),
+        };
+        self.tickets += 1;
+        let ticket = Ticket {
+            id: self.tickets,
+            samples: texts.len(),
+        };
+        let drawn = texts.into_iter().zip(request.first..);
+        self.waiting
+            .extend(drawn.map(|(text, sample)| finished(ticket.id, sample, text)));
+        Ok(ticket)
+    }
+
+    fn step(&mut self) -> Result<Vec<Finished>> {
+        Ok(self.waiting.drain(..).collect())
+    }
+
+    fn cancel(&mut self, ticket: u64) -> Vec<Finished> {
+        self.waiting.retain(|finished| finished.ticket != ticket);
+        Vec::new()
+    }
+
+    fn pending(&self) -> usize {
+        self.waiting.len()
     }
 
     fn score(
@@ -200,12 +212,18 @@ impl LanguageModel for Replay {
     }
 }
 
-fn generation(text: String) -> Generation {
-    Generation {
+fn finished(ticket: u64, sample: usize, text: String) -> Finished {
+    let generation = Generation {
         text,
         tokens: 0,
         stop: Stop::Recorded,
         logprob_mean: None,
+    };
+    Finished {
+        ticket,
+        sample,
+        generation,
+        usage: Usage::default(),
     }
 }
 

@@ -23,7 +23,7 @@ use tempfile::{TempDir, tempdir};
 use crate::gguf::shared;
 
 /// 64 wide, 2 blocks: loads and runs in milliseconds.
-fn tiny(vocabulary: usize) -> Geometry {
+pub fn tiny(vocabulary: usize) -> Geometry {
     Geometry {
         architecture: "llama".to_owned(),
         vocabulary,
@@ -51,7 +51,7 @@ pub fn write_tiny(folder: &Path, more: &[(&str, Value)]) -> PathBuf {
     path
 }
 
-fn load(path: &Path, kv_bytes_max: u64) -> LlamaCpp {
+pub fn load(path: &Path, kv_bytes_max: u64) -> LlamaCpp {
     LlamaCpp::load(
         path,
         None,
@@ -59,18 +59,19 @@ fn load(path: &Path, kv_bytes_max: u64) -> LlamaCpp {
             threads: 2,
             kv_bytes_max,
             gpu_layers: 0,
+            deterministic: false,
         },
     )
     .unwrap()
 }
 
-fn tiny_model(kv_bytes_max: u64) -> (TempDir, LlamaCpp) {
+pub fn tiny_model(kv_bytes_max: u64) -> (TempDir, LlamaCpp) {
     let folder = tempdir().unwrap();
     let model = load(&write_tiny(folder.path(), &[]), kv_bytes_max);
     (folder, model)
 }
 
-fn question(text: &str) -> Question {
+pub fn question(text: &str) -> Question {
     Question {
         id: "q".to_owned(),
         text: text.to_owned(),
@@ -79,18 +80,19 @@ fn question(text: &str) -> Question {
     }
 }
 
-fn request<'a>(question: &'a Question, samples: usize, seed: u64) -> Request<'a> {
+pub fn request<'a>(question: &'a Question, samples: usize, seed: u64) -> Request<'a> {
     let messages = vec![Message::user(question.text.as_str())];
     Request {
         question,
         candidate: None,
         messages,
+        first: 0,
         samples,
         seed,
     }
 }
 
-fn short(temperature: f32, tokens_max: usize) -> Sampling {
+pub fn short(temperature: f32, tokens_max: usize) -> Sampling {
     Sampling {
         temperature,
         top_p: 1.0,
@@ -99,9 +101,9 @@ fn short(temperature: f32, tokens_max: usize) -> Sampling {
     }
 }
 
-fn quiet(_: usize, _: usize) {}
+pub fn quiet(_: usize, _: usize) {}
 
-const ROOMY: u64 = 1 << 30;
+pub const ROOMY: u64 = 1 << 30;
 
 #[test]
 fn trained_story_model_reproduces_its_recorded_greedy_tokens() {

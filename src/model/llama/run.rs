@@ -1,358 +1,395 @@
-//! A llama.cpp context at work: one prompt, and the KV streams that go on from it.
+//! Draws samples of any number of requests at once.
+//!
+//! A prompt is evaluated in KV stream 0 and its keys and values are copied to the stream of each of
+//! its samples; all running samples take one decode step together. When a sample ends, the next
+//! one, of this request or of a later one, takes its stream, so the batch stays full. One stream
+//! per sample, because in a cache that all share every token attends over the cells of all.
 
-use std::{num::NonZeroU32, time::Instant};
-
-use llama_cpp_2::{
-    context::{
-        LlamaContext,
-        params::{LlamaContextParams, LlamaPoolingType},
-    },
-    llama_batch::LlamaBatch,
-    token::LlamaToken,
+use std::{
+    collections::VecDeque,
+    mem,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
 };
-use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+use llama_cpp_2::token::LlamaToken;
 use rayon::prelude::*;
 
-use super::{LlamaCpp, backend, failure, index};
+use super::{
+    Role,
+    context::{BATCH_TOKENS_MAX, Context, SEQUENCES_MAX, Shape},
+    running::Running,
+};
 use crate::{
     error::Result,
-    model::{
-        Generation, Sampling, Usage,
-        draw::{draw, logprob},
-    },
-    trace::Stop,
+    model::{Finished, Sampling, Ticket, Usage, seed_for},
 };
 
-/// llama.cpp's bound on sequences in one context (`LLAMA_MAX_SEQ`).
-const STREAMS_MAX: usize = 256;
 /// The KV stream that holds the prompt being continued.
 const PROMPT_STREAM: i32 = 0;
-/// Most tokens given to llama.cpp in one call.
-const BATCH_TOKENS_MAX: usize = 2048;
-/// Most bytes of logits that one call may produce.
-const LOGITS_BYTES_MAX: usize = 256 << 20;
+/// Samples that decode at once, where memory allows. More than these gain little on a CPU: the
+/// weights are read once for all of them already.
+const AT_ONCE_MAX: usize = 64;
+const _: () = assert!(AT_ONCE_MAX < SEQUENCES_MAX);
+/// llama.cpp rounds a stream's cells up to a multiple of this.
+const CELLS_STEP: usize = 256;
+/// Rows that ggml's matrix kernels take at a time. In a batch of a multiple of them every row is
+/// computed by the same kernel, wherever it stands and however many others there are; others go
+/// through kernels that add up in another order.
+const ROWS: usize = 4;
+/// Logits that one thread goes through before another is worth waking.
+const LOGITS_PER_TASK: usize = 32 << 10;
 
-/// A context at work.
-pub(super) struct Run<'a> {
-    model: &'a LlamaCpp,
-    context: LlamaContext<'a>,
-    batch: LlamaBatch<'a>,
-    /// KV streams, the prompt's included.
-    pub(super) streams: usize,
-    /// Most tokens of a stream.
-    cells: usize,
-    /// The samples that decode; the i-th is in KV stream i + 1, without gaps, because llama.cpp
-    /// splits a batch wherever stream numbers jump.
-    pub(super) running: Vec<Running>,
-    pub(super) usage: Usage,
+/// Requests on their way.
+pub(super) struct Run {
+    role: Arc<Role>,
+    /// Made when it is first needed, kept while it is large enough.
+    context: Option<Context>,
+    /// Requests with samples that have not begun, first come, first served.
+    queue: VecDeque<Waiting>,
+    /// What decodes: the i-th in KV stream i + 1.
+    slots: Vec<Option<Running>>,
+    held: Held,
+    ended: Vec<Finished>,
+    tickets: u64,
 }
 
-/// One sample on its way.
-pub(super) struct Running {
-    /// Its request and its index among that request's samples.
-    of: (usize, usize),
-    random: ChaCha8Rng,
-    /// Tokens in its KV stream.
-    position: usize,
-    /// The drawn token that is not in the KV stream yet.
-    next: LlamaToken,
-    text: Vec<u8>,
-    tokens: u32,
-    logprob_sum: f64,
-    stop: Option<Stop>,
+/// A request with samples that have not begun.
+struct Waiting {
+    ticket: u64,
+    prompt: Vec<LlamaToken>,
+    samples: Range<usize>,
+    seed: u64,
+    sampling: Arc<Sampling>,
+    tokens_max: usize,
 }
 
-impl<'a> Run<'a> {
-    /// A context of up to `streams` KV streams, as many as fit the budget but at least two, with
-    /// `cells` cells each; `embeddings` makes it give hidden states beside logits.
-    pub(super) fn new(
-        model: &'a LlamaCpp,
-        streams: usize,
-        cells: usize,
-        with_adapter: bool,
-        embeddings: bool,
-    ) -> Result<Self> {
-        // llama.cpp rounds a stream's cells up to a multiple of this.
-        let rounded = cells.next_multiple_of(256);
-        let fitting = model.resources.kv_bytes_max / (rounded as u64 * model.kv_bytes_per_token());
-        let fitting = usize::try_from(fitting).unwrap_or(STREAMS_MAX);
-        let streams = streams.min(STREAMS_MAX).min(fitting).max(2);
-        let threads = i32::try_from(model.resources.threads).unwrap_or(i32::MAX);
-        let parameters = LlamaContextParams::default()
-            .with_n_ctx(NonZeroU32::new(size(streams * rounded)))
-            .with_n_seq_max(size(streams))
-            .with_n_batch(size(BATCH_TOKENS_MAX))
-            .with_n_threads(threads)
-            .with_n_threads_batch(threads)
-            .with_embeddings(embeddings)
-            .with_pooling_type(LlamaPoolingType::None)
-            .with_kv_unified(false);
-        let mut context = model
-            .model
-            .new_context(backend(), parameters)
-            .map_err(|_| failure(&model.files[0], "llama.cpp cannot make a context for it"))?;
-        if let Some(adapter) = model.adapter.as_ref().filter(|_| with_adapter) {
-            let mut adapter = adapter.lock().expect("no thread panicked with it");
-            let set = context.lora_adapter_set(&mut adapter, 1.0);
-            set.map_err(|source| model.error(source.to_string()))?;
+/// The prompt in the prompt stream, and the logits after it.
+#[derive(Default)]
+struct Held {
+    tokens: Vec<LlamaToken>,
+    logits: Vec<f32>,
+}
+
+impl Run {
+    pub fn new(role: Arc<Role>) -> Self {
+        Self {
+            role,
+            context: None,
+            queue: VecDeque::new(),
+            slots: Vec::new(),
+            held: Held::default(),
+            ended: Vec::new(),
+            tickets: 0,
         }
-        Ok(Self {
-            model,
-            context,
-            batch: LlamaBatch::new(BATCH_TOKENS_MAX, 1),
-            streams,
-            cells,
-            running: Vec::new(),
-            usage: Usage::default(),
+    }
+
+    /// Takes on a request whose prompt leaves room for at least one token.
+    pub fn submit(
+        &mut self,
+        prompt: Vec<LlamaToken>,
+        samples: Range<usize>,
+        seed: u64,
+        sampling: &Sampling,
+    ) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket {
+            id: self.tickets,
+            samples: samples.len(),
+        };
+        if !samples.is_empty() {
+            let room = self.role.context_tokens() - prompt.len();
+            self.queue.push_back(Waiting {
+                ticket: ticket.id,
+                tokens_max: sampling.tokens_max.min(room),
+                prompt,
+                samples,
+                seed,
+                sampling: Arc::new(sampling.clone()),
+            });
+        }
+        ticket
+    }
+
+    /// Gives up what is left of a request, and hands back what was drawn of it.
+    pub fn cancel(&mut self, ticket: u64) -> Vec<Finished> {
+        self.queue.retain(|waiting| waiting.ticket != ticket);
+        let running = self.slots.iter_mut().filter_map(|slot| {
+            let running = slot.take_if(|running| running.ticket == ticket)?;
+            Some(running.cancelled())
+        });
+        running.collect()
+    }
+
+    /// Samples that have not been handed back.
+    pub fn pending(&self) -> usize {
+        let waiting: usize = self.queue.iter().map(|waiting| waiting.samples.len()).sum();
+        waiting + self.slots.iter().flatten().count() + self.ended.len()
+    }
+
+    /// Fills the batch, takes one decode step of it, and hands back what ended.
+    pub fn step(&mut self) -> Result<Vec<Finished>> {
+        self.admit()?;
+        self.close_gaps()?;
+        self.decode()?;
+        self.collect();
+        Ok(mem::take(&mut self.ended))
+    }
+
+    /// Starts waiting samples while there are streams for them.
+    fn admit(&mut self) -> Result<()> {
+        while !self.queue.is_empty() {
+            let idle = self.slots.iter().all(Option::is_none);
+            if !self.has_room(idle)? {
+                if !idle {
+                    // What waits needs longer streams; it begins when the others have ended.
+                    break;
+                }
+                self.make_context()?;
+            }
+            let streams = self
+                .context
+                .as_ref()
+                .map_or(0, |context| context.shape.sequences);
+            self.slots.resize_with(streams - 1, || None);
+            let free: Vec<usize> = (0..self.slots.len())
+                .filter(|slot| self.slots[*slot].is_none())
+                .collect();
+            if free.is_empty() {
+                break;
+            }
+            self.start(&free)?;
+            // A first token may have been the last one.
+            self.collect();
+        }
+        Ok(())
+    }
+
+    /// Whether the context is large enough for the next request, and if nothing runs, for as much
+    /// at once as a new context would be.
+    fn has_room(&self, idle: bool) -> Result<bool> {
+        let (Some(context), Some(next)) = (&self.context, self.queue.front()) else {
+            return Ok(false);
+        };
+        let enough = context.shape.cells >= next.cells();
+        if !(idle && enough) {
+            return Ok(enough);
+        }
+        let best = self.plan()?;
+        Ok(context.shape.sequences >= best.sequences && context.shape.cells >= best.cells)
+    }
+
+    /// The streams that fit the budget: each as long as the longest request that waits, as many as
+    /// there are samples, with one for the prompt.
+    fn plan(&self) -> Result<Shape> {
+        let longest = self.queue.iter().map(Waiting::cells).max().unwrap_or(1);
+        let samples: usize = self.queue.iter().map(|waiting| waiting.samples.len()).sum();
+        let mut shape = Shape {
+            sequences: 1,
+            shared: false,
+            cells: longest.next_multiple_of(CELLS_STEP),
+            hidden: false,
+        };
+        let stream = shape.bytes(self.role.weights.bytes_per_cell());
+        let allowed = self.role.resources.kv_bytes_max;
+        let fitting = usize::try_from(allowed / stream).unwrap_or(usize::MAX);
+        let rows = if self.role.resources.deterministic {
+            ROWS
+        } else {
+            1
+        };
+        if fitting <= rows {
+            return Err(self.role.error(format!(
+                "{} bytes of key-value cache are needed for a prompt and {rows} samples of {longest} \
+                 tokens, and {allowed} are allowed; allow more with --kv-budget, or fewer tokens \
+                 with --max-tokens",
+                (rows as u64 + 1) * stream
+            )));
+        }
+        let at_once = samples.min(AT_ONCE_MAX).next_multiple_of(rows);
+        shape.sequences = at_once.min((fitting - 1) / rows * rows) + 1;
+        Ok(shape)
+    }
+
+    fn make_context(&mut self) -> Result<()> {
+        let mut shape = self.plan()?;
+        // Not smaller than the last one where both fit: what came once comes again.
+        if let Some(last) = self.context.take() {
+            let both = Shape {
+                sequences: shape.sequences.max(last.shape.sequences),
+                cells: shape.cells.max(last.shape.cells),
+                ..shape
+            };
+            let bytes = both.bytes(self.role.weights.bytes_per_cell());
+            if bytes <= self.role.resources.kv_bytes_max {
+                shape = both;
+            }
+        }
+        self.held = Held::default();
+        self.context = Some(Context::new(&self.role, shape, true)?);
+        Ok(())
+    }
+
+    /// Starts samples of the first request that waits in the free streams.
+    fn start(&mut self, free: &[usize]) -> Result<()> {
+        let Some(mut waiting) = self.queue.pop_front() else {
+            return Ok(());
+        };
+        let mut usage = self.hold(&waiting.prompt)?;
+        let started = Instant::now();
+        let context = self.context.as_mut().expect("the prompt is in it");
+        let mut begun = Vec::new();
+        for slot in free {
+            let Some(sample) = waiting.samples.next() else {
+                break;
+            };
+            context.copy(PROMPT_STREAM, stream_of(*slot))?;
+            let seed = seed_for(waiting.seed, "sample", sample);
+            let mut running = Running::new(
+                (waiting.ticket, sample),
+                waiting.prompt.len(),
+                waiting.tokens_max,
+                Arc::clone(&waiting.sampling),
+                seed,
+            );
+            // The prompt counts with the first sample that it was evaluated for.
+            running.usage = mem::take(&mut usage);
+            begun.push(running);
+        }
+        let (weights, logits) = (&self.role.weights, &self.held.logits);
+        begun
+            .par_iter_mut()
+            .with_min_len(LOGITS_PER_TASK / logits.len() + 1)
+            .for_each(|running| running.advance(logits, weights));
+        share(started.elapsed(), &mut begun.iter_mut().collect::<Vec<_>>());
+        for (slot, running) in free.iter().zip(begun) {
+            self.slots[*slot] = Some(running);
+        }
+        if !waiting.samples.is_empty() {
+            self.queue.push_front(waiting);
+        }
+        Ok(())
+    }
+
+    /// Brings a prompt into the prompt stream, evaluating what it does not share with the last one.
+    fn hold(&mut self, prompt: &[LlamaToken]) -> Result<Usage> {
+        if self.held.tokens == prompt {
+            return Ok(Usage::default());
+        }
+        let started = Instant::now();
+        let context = self.context.as_mut().expect("it was just made");
+        let held = mem::take(&mut self.held).tokens;
+        let common = held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let mut kept = common.min(prompt.len() - 1);
+        if self.role.resources.deterministic || self.role.weights.is_recurrent() {
+            kept = 0;
+        }
+        if !context.forget(PROMPT_STREAM, kept)? {
+            kept = 0;
+            context.forget(PROMPT_STREAM, 0)?;
+        }
+        let last = prompt.len() - 1;
+        context.clear();
+        for (place, token) in prompt.iter().enumerate().skip(kept) {
+            if context.len() == BATCH_TOKENS_MAX {
+                context.decode()?;
+                context.clear();
+            }
+            context.add(*token, place, &[PROMPT_STREAM], place == last)?;
+        }
+        context.decode()?;
+        self.held = Held {
+            tokens: prompt.to_vec(),
+            logits: context.logits(context.len() - 1).to_vec(),
+        };
+        let time = started.elapsed();
+        Ok(Usage {
+            tokens_prompt: (prompt.len() - kept) as u64,
+            prompt: time,
+            time,
+            ..Usage::default()
         })
     }
 
-    /// Evaluates a prompt into the prompt stream and returns the logits after it `(vocab,)`.
-    pub(super) fn evaluate(&mut self, prompt: &[LlamaToken]) -> Result<Vec<f32>> {
-        let started = Instant::now();
-        self.clear(PROMPT_STREAM)?;
-        let last = prompt.len() - 1;
-        for (chunk, tokens) in prompt.chunks(BATCH_TOKENS_MAX).enumerate() {
-            self.batch.clear();
-            for (place, token) in tokens.iter().enumerate() {
-                let position = chunk * BATCH_TOKENS_MAX + place;
-                self.add(*token, position, PROMPT_STREAM, position == last)?;
-            }
-            self.decode()?;
+    /// Moves running samples into the streams before them that are free: llama.cpp splits a batch
+    /// wherever stream numbers jump.
+    fn close_gaps(&mut self) -> Result<()> {
+        let mut first = 0;
+        while let Some(last) = self.slots.iter().rposition(Option::is_some) {
+            let Some(gap) = (first..last).find(|slot| self.slots[*slot].is_none()) else {
+                break;
+            };
+            let context = self.context.as_mut().expect("something runs in it");
+            context.copy(stream_of(last), stream_of(gap))?;
+            self.slots.swap(gap, last);
+            first = gap + 1;
         }
-        let logits = self
-            .context
-            .get_logits_ith(self.batch.n_tokens() - 1)
-            .to_vec();
-        self.usage.tokens_prompt += prompt.len() as u64;
-        self.usage.prompt += started.elapsed();
-        Ok(logits)
-    }
-
-    /// Starts a sample after the prompt in the prompt stream.
-    pub(super) fn start(
-        &mut self,
-        of: (usize, usize),
-        prompt: usize,
-        logits: &[f32],
-        sampling: &Sampling,
-        seed: u64,
-    ) -> Result<()> {
-        let stream = stream_of(self.running.len());
-        self.clear(stream)?;
-        self.copy(PROMPT_STREAM, stream)?;
-        let mut running = Running {
-            of,
-            random: ChaCha8Rng::seed_from_u64(seed),
-            position: prompt,
-            next: LlamaToken::new(0),
-            text: Vec::new(),
-            tokens: 0,
-            logprob_sum: 0.0,
-            stop: None,
-        };
-        running.advance(logits, self.model, sampling, self.cells);
-        self.running.push(running);
         Ok(())
     }
 
     /// One decode step of everything that runs.
-    pub(super) fn step(&mut self, sampling: &Sampling) -> Result<()> {
-        let going: Vec<usize> = (0..self.running.len())
-            .filter(|index| self.running[*index].stop.is_none())
-            .collect();
-        if going.is_empty() {
+    fn decode(&mut self) -> Result<()> {
+        let Some(context) = self.context.as_mut() else {
+            return Ok(());
+        };
+        let started = Instant::now();
+        let mut running: Vec<&mut Running> = self.slots.iter_mut().flatten().collect();
+        if running.is_empty() {
             return Ok(());
         }
-        self.batch.clear();
-        for index in &going {
-            let Running { next, position, .. } = self.running[*index];
-            self.add(next, position, stream_of(*index), true)?;
+        context.clear();
+        for (slot, running) in running.iter().enumerate() {
+            context.add(running.next, running.position, &[stream_of(slot)], true)?;
         }
-        self.decode()?;
-        let rows: Vec<&[f32]> = (0..going.len())
-            .map(|row| self.context.get_logits_ith(row as i32))
-            .collect();
-        let (model, cells) = (self.model, self.cells);
-        let running = self
-            .running
-            .iter_mut()
-            .filter(|running| running.stop.is_none());
-        let work: Vec<_> = running.zip(rows).collect();
-        work.into_par_iter().for_each(|(running, logits)| {
-            running.position += 1;
-            running.advance(logits, model, sampling, cells);
-        });
+        if self.role.resources.deterministic {
+            // Streams that are free take part with a token that nobody looks at.
+            for slot in running.len()..running.len().next_multiple_of(ROWS) {
+                context.forget(stream_of(slot), 0)?;
+                context.add(running[0].next, 0, &[stream_of(slot)], true)?;
+            }
+        }
+        context.decode()?;
+        let weights = &self.role.weights;
+        let rows: Vec<&[f32]> = (0..running.len()).map(|row| context.logits(row)).collect();
+        running
+            .par_iter_mut()
+            .zip(rows)
+            .with_min_len(LOGITS_PER_TASK / weights.vocabulary() + 1)
+            .for_each(|(running, logits)| {
+                running.position += 1;
+                running.advance(logits, weights);
+            });
+        share(started.elapsed(), &mut running);
         Ok(())
     }
 
-    /// Takes out the samples that have ended, and closes the gaps they leave.
-    pub(super) fn take_finished(&mut self) -> Result<Vec<(usize, usize, Generation)>> {
-        let mut finished = Vec::new();
-        for index in (0..self.running.len()).rev() {
-            let Some(stop) = self.running[index].stop else {
-                continue;
-            };
-            let last = self.running.len() - 1;
-            let running = self.running.swap_remove(index);
-            if index != last {
-                self.clear(stream_of(index))?;
-                self.copy(stream_of(last), stream_of(index))?;
+    /// Takes out the samples that have ended.
+    fn collect(&mut self) {
+        for slot in &mut self.slots {
+            if let Some(running) = slot.take_if(|running| running.stop.is_some()) {
+                self.ended.push(running.finished());
             }
-            self.usage.tokens_continued += u64::from(running.tokens);
-            let (request, sample) = running.of;
-            finished.push((
-                request,
-                sample,
-                Generation {
-                    text: String::from_utf8_lossy(&running.text).into_owned(),
-                    tokens: running.tokens,
-                    stop,
-                    logprob_mean: Some(running.logprob_sum / f64::from(running.tokens)),
-                },
-            ));
-        }
-        Ok(finished)
-    }
-
-    /// Adds to each sum the log-probabilities of its continuation after the first token.
-    pub(super) fn add_logprobs(
-        &mut self,
-        prompt: usize,
-        group: &[Vec<LlamaToken>],
-        sums: &mut [f64],
-    ) -> Result<()> {
-        for place in 0..group.len() {
-            self.clear(stream_of(place))?;
-            self.copy(PROMPT_STREAM, stream_of(place))?;
-        }
-        let vocabulary = self.model.model.n_vocab().unsigned_abs() as usize;
-        let rows_max = (LOGITS_BYTES_MAX / (4 * vocabulary)).clamp(16, BATCH_TOKENS_MAX);
-        // Each entry: the token to evaluate, where, and the token whose probability it gives.
-        let steps: Vec<(usize, usize, LlamaToken, LlamaToken)> = group
-            .iter()
-            .enumerate()
-            .flat_map(|(place, tokens)| {
-                let pairs = tokens.windows(2).enumerate();
-                pairs.map(move |(step, pair)| (place, prompt + step, pair[0], pair[1]))
-            })
-            .collect();
-        for chunk in steps.chunks(rows_max) {
-            self.batch.clear();
-            for (place, position, token, _) in chunk {
-                self.add(*token, *position, stream_of(*place), true)?;
-            }
-            self.decode()?;
-            let rows: Vec<&[f32]> = (0..chunk.len())
-                .map(|row| self.context.get_logits_ith(row as i32))
-                .collect();
-            let logprobs: Vec<f64> = rows
-                .into_par_iter()
-                .zip(chunk)
-                .map(|(logits, (_, _, _, next))| logprob(logits, index(*next)))
-                .collect();
-            for ((place, ..), logprob) in chunk.iter().zip(logprobs) {
-                sums[*place] += logprob;
-            }
-        }
-        Ok(())
-    }
-
-    /// The hidden state `(width,)` after the last token of each continuation.
-    pub(super) fn last_hidden(
-        &mut self,
-        prompt: usize,
-        group: &[Vec<LlamaToken>],
-    ) -> Result<Vec<Vec<f32>>> {
-        let mut hidden = Vec::new();
-        for (place, tokens) in group.iter().enumerate() {
-            let stream = stream_of(place);
-            self.clear(stream)?;
-            self.copy(PROMPT_STREAM, stream)?;
-            for (chunk, part) in tokens.chunks(BATCH_TOKENS_MAX).enumerate() {
-                self.batch.clear();
-                for (step, token) in part.iter().enumerate() {
-                    let step = chunk * BATCH_TOKENS_MAX + step;
-                    self.add(*token, prompt + step, stream, step + 1 == tokens.len())?;
-                }
-                self.decode()?;
-            }
-            let last = self.context.embeddings_ith(self.batch.n_tokens() - 1);
-            hidden.push(
-                last.map_err(|source| self.model.error(source.to_string()))?
-                    .to_vec(),
-            );
-        }
-        Ok(hidden)
-    }
-
-    fn add(&mut self, token: LlamaToken, position: usize, stream: i32, logits: bool) -> Result<()> {
-        let position = i32::try_from(position).expect("a position fits in 31 bits");
-        let added = self.batch.add(token, position, &[stream], logits);
-        added.map_err(|source| self.model.error(source.to_string()))
-    }
-
-    fn decode(&mut self) -> Result<()> {
-        let decoded = self.context.decode(&mut self.batch);
-        decoded.map_err(|source| {
-            self.model
-                .error(format!("llama.cpp cannot decode: {source}"))
-        })
-    }
-
-    fn clear(&mut self, stream: i32) -> Result<()> {
-        let cleared = self
-            .context
-            .clear_kv_cache_seq(Some(stream.unsigned_abs()), None, None);
-        cleared
-            .map(drop)
-            .map_err(|source| self.model.error(source.to_string()))
-    }
-
-    fn copy(&mut self, from: i32, to: i32) -> Result<()> {
-        let copied = self.context.copy_kv_cache_seq(from, to, None, None);
-        copied.map_err(|source| self.model.error(source.to_string()))
-    }
-}
-
-impl Running {
-    /// Draws the next token and decides whether the sample ends with it.
-    fn advance(&mut self, logits: &[f32], model: &LlamaCpp, sampling: &Sampling, cells: usize) {
-        let drawn = draw(logits, sampling, &mut self.random);
-        let vocab = model.model.vocab();
-        self.next = LlamaToken::new(drawn.token);
-        self.tokens += 1;
-        self.logprob_sum += drawn.logprob;
-        if vocab.is_eog(self.next) {
-            self.stop = Some(Stop::End);
-            return;
-        }
-        let before = self.text.len();
-        vocab.token_to_piece_into(self.next, &mut self.text, false, None);
-        let ends = sampling.stop.iter().filter_map(|stop| {
-            let from = before.saturating_sub(stop.len());
-            find(&self.text[from..], stop.as_bytes()).map(|place| from + place)
-        });
-        if let Some(end) = ends.min() {
-            self.text.truncate(end);
-            self.stop = Some(Stop::String);
-        } else if self.tokens as usize >= sampling.tokens_max || self.position + 1 >= cells {
-            self.stop = Some(Stop::Length);
         }
     }
 }
 
-/// Where `wanted` first stands in `text`.
-fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len().max(1))
-        .position(|window| window == wanted)
+impl Waiting {
+    /// KV cells one of its samples needs.
+    fn cells(&self) -> usize {
+        self.prompt.len() + self.tokens_max
+    }
 }
 
-/// The KV stream of the i-th running sample.
-fn stream_of(index: usize) -> i32 {
-    i32::try_from(index + 1).expect("there are at most 256 streams")
+/// Gives each of those that ran together its part of the time.
+fn share(time: Duration, running: &mut [&mut Running]) {
+    let each = time / u32::try_from(running.len().max(1)).unwrap_or(u32::MAX);
+    for running in running {
+        running.usage.time += each;
+    }
 }
 
-fn size(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+/// The KV stream of a slot.
+fn stream_of(slot: usize) -> i32 {
+    i32::try_from(slot + 1).expect("there are at most 256 streams")
 }

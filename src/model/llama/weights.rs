@@ -1,0 +1,80 @@
+//! What is loaded from files once, however many roles it plays.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use llama_cpp_2::model::{LlamaLoraAdapter, LlamaModel, params::LlamaModelParams};
+
+use super::backend::{backend, check_gguf, failure};
+use crate::error::Result;
+
+/// A base model and the adapters that belong to it.
+pub(super) struct Weights {
+    /// Each behind a lock only because the bindings want `&mut` to put it on a context.
+    pub adapters: Vec<Mutex<LlamaLoraAdapter>>,
+    pub model: LlamaModel,
+    pub template: Option<String>,
+}
+
+impl Weights {
+    /// Reads a base model and the adapters.
+    pub fn read(base: &Path, adapters: &[PathBuf], parameters: &LlamaModelParams) -> Result<Self> {
+        check_gguf(base)?;
+        for path in adapters {
+            check_gguf(path)?;
+        }
+        let mut model = LlamaModel::load_from_file(backend(), base, parameters)
+            .map_err(|_| failure(base, "llama.cpp cannot load it"))?;
+        let adapters = adapters.iter().map(|path| {
+            let loaded = model.lora_adapter_init(path);
+            loaded
+                .map(Mutex::new)
+                .map_err(|_| failure(path, "llama.cpp cannot put this adapter on its base"))
+        });
+        let adapters = adapters.collect::<Result<_>>()?;
+        let template = model
+            .chat_template(None)
+            .ok()
+            .and_then(|template| template.to_string().ok());
+        Ok(Self {
+            adapters,
+            model,
+            template,
+        })
+    }
+
+    /// Tokens in the vocabulary.
+    pub fn vocabulary(&self) -> usize {
+        self.model.n_vocab().unsigned_abs() as usize
+    }
+
+    /// Whether its memory is a state instead of one cell for each token, which can be copied but
+    /// neither cut nor shared.
+    pub fn is_recurrent(&self) -> bool {
+        self.model.is_recurrent() || self.model.is_hybrid()
+    }
+
+    /// Bytes of keys and values for one token, in f16.
+    pub fn bytes_per_cell(&self) -> u64 {
+        let of_metadata = |key: &str| {
+            let architecture = self.model.meta_val_str("general.architecture").ok()?;
+            self.model
+                .meta_val_str(&format!("{architecture}.attention.{key}"))
+                .ok()?
+                .parse::<u64>()
+                .ok()
+        };
+        let head =
+            u64::from(self.model.n_embd().unsigned_abs()) / u64::from(self.model.n_head().max(1));
+        let key = of_metadata("key_length").unwrap_or(head);
+        let value = of_metadata("value_length").unwrap_or(head);
+        // Hybrid models say 0 where the first layer has no attention; then all heads are counted.
+        let heads = match self.model.n_head_kv() {
+            0 => self.model.n_head().max(1),
+            heads => heads,
+        };
+        u64::from(self.model.n_layer()) * u64::from(heads) * (key + value).max(1) * 2
+    }
+}
