@@ -1,6 +1,12 @@
 //! The command line: arguments in, the one result on standard output, progress on standard error.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -16,6 +22,7 @@ use rerank::{
     },
     problem::Task,
     select::{Filter, Selector},
+    settle::Until,
 };
 
 mod builtin;
@@ -115,9 +122,18 @@ struct ModelArguments {
     /// Most tokens of one candidate [default: 512]
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
     max_tokens: Option<u32>,
+    /// When drawing ends before N candidates
+    #[arg(long, value_enum, default_value_t = StopArgument::Never)]
+    stop: StopArgument,
+    /// How likely the leading answer must be to stay ahead, for --stop adaptive
+    #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = share)]
+    confidence: f64,
     /// End a candidate where this string appears (repeatable)
     #[arg(long, value_name = "STRING")]
-    stop: Vec<String>,
+    stop_string: Vec<String>,
+    /// End a candidate once it has repeated a span of tokens this often in a row; 0: never
+    #[arg(long, value_name = "TIMES", default_value_t = 8)]
+    max_repeats: usize,
     /// Where every random choice comes from
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -140,34 +156,110 @@ struct ModelFile {
     /// CPU threads; the number of physical cores by default
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Bytes of key-value cache; fewer candidates decode at once where it is small
-    #[arg(long, value_name = "BYTES", default_value_t = 2 << 30)]
-    kv_budget: u64,
+    /// Bytes of key-value cache; fewer candidates decode at once where it is small. By default a
+    /// quarter of the memory that is free
+    #[arg(long, value_name = "BYTES")]
+    kv_budget: Option<u64>,
+    /// Let no text depend on what else runs at the time, at some cost in speed
+    #[arg(long)]
+    deterministic: bool,
+}
+
+/// A model file that was asked for.
+struct Wanted {
+    base: PathBuf,
+    adapter: Option<PathBuf>,
+    prompts: Option<rerank::model::Prompts>,
 }
 
 impl ModelFile {
     /// Loads a model for a role, which says which of the built-in ones is meant.
     fn load(&self, name: &str, role: Role) -> Result<LlamaCpp> {
+        let mut loaded = self.load_all(&[(name, role)], 1)?;
+        Ok(loaded.swap_remove(0))
+    }
+
+    /// Loads models, a base that several of them name once; the key-value cache is divided among
+    /// so many `uses` of them.
+    fn load_all(&self, names: &[(&str, Role)], uses: u64) -> Result<Vec<LlamaCpp>> {
         let defaults = Resources::default();
         let resources = Resources {
             threads: self.threads.map_or(defaults.threads, usize::from),
-            kv_bytes_max: self.kv_budget,
+            kv_bytes_max: self.kv_budget.unwrap_or(defaults.kv_bytes_max) / uses,
+            deterministic: self.deterministic,
             ..defaults
         };
-        if name == BUILTIN {
-            let path = embedded::file(role, &cache_folder()?)?;
-            return Ok(LlamaCpp::load(&path, None, resources)?);
+        let wanted = names
+            .iter()
+            .map(|(name, role)| wanted(name, *role))
+            .collect::<Result<Vec<Wanted>>>()?;
+        let mut loaded: Vec<(usize, LlamaCpp)> = Vec::new();
+        for (first, Wanted { base, .. }) in wanted.iter().enumerate() {
+            let same = || {
+                wanted
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, other)| other.base == *base)
+            };
+            if same().any(|(index, _)| index < first) {
+                continue;
+            }
+            let adapters: Vec<Option<&Path>> =
+                same().map(|(_, other)| other.adapter.as_deref()).collect();
+            let models = LlamaCpp::load_roles(base, &adapters, resources)?;
+            for ((index, wanted), mut model) in same().zip(models) {
+                if let Some(prompts) = &wanted.prompts {
+                    model.set_prompts(prompts.clone());
+                }
+                loaded.push((index, model));
+            }
         }
-        let (base, adapter) = models::base_and_adapter(name);
-        let prompts = models::prompts(base);
-        let base = models::file(base)?;
-        let adapter = adapter.map(models::file).transpose()?;
-        let mut model = LlamaCpp::load(&base, adapter.as_deref(), resources)?;
-        if let Some(prompts) = prompts {
-            model.set_prompts(prompts.clone());
-        }
-        Ok(model)
+        loaded.sort_by_key(|(index, _)| *index);
+        Ok(loaded.into_iter().map(|(_, model)| model).collect())
     }
+}
+
+/// The files of a model, downloaded where they have to be.
+fn wanted(name: &str, role: Role) -> Result<Wanted> {
+    if name == BUILTIN {
+        return Ok(Wanted {
+            base: embedded::file(role, &cache_folder()?)?,
+            adapter: None,
+            prompts: None,
+        });
+    }
+    let (base, adapter) = models::base_and_adapter(name);
+    Ok(Wanted {
+        prompts: models::prompts(base).cloned(),
+        base: models::file(base)?,
+        adapter: adapter.map(models::file).transpose()?,
+    })
+}
+
+/// When drawing ends before all candidates are there.
+#[derive(Clone, Copy, ValueEnum)]
+enum StopArgument {
+    /// It does not
+    Never,
+    /// Once the leading answer is unlikely to be overtaken
+    Adaptive,
+}
+
+/// Set by Ctrl-C, at which a run ends with what is finished; a second Ctrl-C ends the program.
+fn interrupted() -> Arc<AtomicBool> {
+    static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    let flag = INTERRUPTED.get_or_init(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&flag);
+        // Where no handler can be set, Ctrl-C ends the program as ever.
+        let _ = ctrlc::set_handler(move || {
+            if set.swap(true, Ordering::Relaxed) {
+                std::process::exit(1);
+            }
+        });
+        flag
+    });
+    Arc::clone(flag)
 }
 
 /// What a solution is.
@@ -249,16 +341,26 @@ impl ModelArguments {
             }))
         });
         let reasoner = reasoner.expect("it is named or built in");
-        let models = names.into_iter().map(|(name, role)| {
-            let model: Box<dyn LanguageModel> = Box::new(self.file.load(name, role)?);
-            Ok(model)
-        });
+        // Scoring has a cache of its own, also where the model draws as well.
+        let draws_too = verifier.is_some_and(|index| index == reasoner || Some(index) == coder);
+        let uses = names.len() as u64 + u64::from(draws_too);
+        let models = self.file.load_all(&names, uses)?;
+        let boxed = |model| -> Box<dyn LanguageModel> { Box::new(model) };
         Ok(Loaded {
-            models: models.collect::<Result<_>>()?,
+            models: models.into_iter().map(boxed).collect(),
             reasoner,
             coder,
             verifier,
         })
+    }
+
+    fn until(&self) -> Until {
+        match self.stop {
+            StopArgument::Never => Until::All,
+            StopArgument::Adaptive => Until::Settled {
+                confidence: self.confidence,
+            },
+        }
     }
 
     fn sampling(&self) -> Sampling {
@@ -284,8 +386,9 @@ impl ModelArguments {
             tokens_max: tokens_max
                 .or(advised.tokens_max)
                 .unwrap_or(common.tokens_max),
+            repeats_max: self.max_repeats,
             stop: self
-                .stop
+                .stop_string
                 .iter()
                 .filter(|stop| !stop.is_empty())
                 .cloned()

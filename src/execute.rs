@@ -7,6 +7,7 @@
 //! Fuel, not time, decides whether a program runs too long: its outcome is the same on every
 //! machine. `sandbox/README.md` says which Python this is and what it costs.
 
+mod beside;
 mod memory;
 mod snapshot;
 mod stacks;
@@ -22,6 +23,7 @@ use std::{
 use rayon::prelude::*;
 use wasmtime::{Engine, Instance, InstancePre, Store, Trap};
 
+pub use self::beside::Beside;
 use self::system::System;
 use crate::{
     Error, Result,

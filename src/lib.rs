@@ -35,6 +35,7 @@ pub mod judge;
 pub mod sample;
 pub mod score;
 pub mod select;
+pub mod settle;
 pub mod solve;
 pub mod translate;
 

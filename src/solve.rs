@@ -1,23 +1,35 @@
 //! The six stages in order: one question in, one [`Trace`] out.
+//!
+//! Many questions are solved side by side, each at its own stage: while the reasoner draws for one,
+//! programs of others are written and run. What comes out does not depend on who else is there.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Instant,
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
 };
 
 use crate::{
     answer::Rule,
     error::{Error, Result},
-    execute::{Limits, Sandbox, execute},
-    judge::judge,
-    model::{LanguageModel, Sampling},
-    problem::{Question, Task},
-    sample::sample,
-    score::score,
-    select::{Evidence, Filter, Selector, classes, select},
-    trace::{Reason, Timings, Tokens, Trace, TracedCandidate, Verdict},
-    translate::translate,
+    execute::{Beside, Limits, Sandbox},
+    model::{Finished, LanguageModel, Sampling},
+    problem::Question,
+    select::{Filter, Selector},
+    settle::Until,
+    trace::Trace,
 };
+
+use self::{
+    open::{Errand, Open},
+    tally::Tally,
+};
+
+mod open;
+mod tally;
 
 /// The models that take part. A model that plays two roles is named once and lent twice.
 pub struct Models<'a> {
@@ -34,8 +46,10 @@ pub struct Models<'a> {
 /// How a question is solved.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Candidates to draw (N).
+    /// Candidates to draw (N), at most.
     pub samples: usize,
+    /// When drawing ends before that.
+    pub until: Until,
     /// How the reasoner draws.
     pub sampling: Sampling,
     /// How the coder draws: greedily.
@@ -50,9 +64,11 @@ pub struct Options {
     pub filter: Filter,
     /// Where every random choice comes from.
     pub seed: u64,
+    /// Set from outside to end early: questions under way are answered by what is there.
+    pub interrupted: Arc<AtomicBool>,
 }
 
-/// What a solve is doing; the numbers are steps done and steps in all.
+/// What a solve is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The reasoner samples.
@@ -65,8 +81,12 @@ pub enum Stage {
     Score,
 }
 
-/// Called as a solve goes on.
+/// Called as a solve goes on, with a stage's steps done and steps in all so far.
 pub type Progress<'a> = &'a (dyn Fn(Stage, usize, usize) + Sync);
+
+/// Candidates, programs and executions under way at once, before another question is begun: enough
+/// that a model's batch stays full, few enough that a stopped run loses little.
+const UNDER_WAY: usize = 192;
 
 /// Solves one question.
 ///
@@ -79,146 +99,134 @@ pub fn solve(
     options: &Options,
     progress: Progress,
 ) -> Result<Trace> {
-    if options.selector != Selector::Majority && models.verifier.is_none() {
-        return Err(Error::Options(
-            "selecting by score needs a verifier: name one with --verifier, or use --select majority"
-                .to_owned(),
-        ));
-    }
-    let started = Instant::now();
-    let mut timings = Timings::default();
-    let mut tokens = Tokens::default();
-
-    // 1. Candidates.
-    let (candidates, usage) = timed(&mut timings.sample, || {
-        let reasoner = &mut *models.loaded[models.reasoner];
-        let report = |done, all| progress(Stage::Sample, done, all);
-        sample(
-            question,
-            reasoner,
-            options.samples,
-            &options.sampling,
-            options.rule,
-            options.seed,
-            &report,
-        )
-    })?;
-    timings.prompt = usage.prompt.as_secs_f64() * 1e3;
-    tokens.prompt = usage.tokens_prompt;
-    tokens.sample = usage.tokens_continued;
-
-    // 2. Programs.
-    let programs = match models.coder {
-        Some(coder) => {
-            let (programs, usage) = timed(&mut timings.translate, || {
-                let coder = &mut *models.loaded[coder];
-                let report = |done, all| progress(Stage::Translate, done, all);
-                translate(
-                    question,
-                    &candidates,
-                    coder,
-                    &options.translating,
-                    options.seed,
-                    &report,
-                )
-            })?;
-            tokens.translate = usage.tokens_prompt + usage.tokens_continued;
-            programs
-        }
-        None => vec![None; candidates.len()],
+    let mut solved = None;
+    let mut keep = |trace| {
+        solved = Some(trace);
+        Ok(())
     };
+    let questions = &mut std::iter::once(question);
+    solve_all(questions, models, sandbox, options, progress, &mut keep)?;
+    Ok(solved.expect("a question that was begun has a trace"))
+}
 
-    // 3. Executions.
-    let executions = timed(&mut timings.execute, || {
-        let done = AtomicUsize::new(0);
-        let report = || {
-            progress(
-                Stage::Execute,
-                done.fetch_add(1, Ordering::Relaxed) + 1,
-                programs.len(),
-            )
-        };
-        execute(&programs, sandbox, &options.limits, &report)
-    });
+/// Solves many questions and hands over each trace as it is finished.
+///
+/// # Errors
+/// As [`solve`], at the first question that fails; what `solved` reports.
+pub fn solve_all(
+    questions: &mut dyn Iterator<Item = &Question>,
+    models: &mut Models,
+    sandbox: &Sandbox,
+    options: &Options,
+    progress: Progress,
+    solved: &mut dyn FnMut(Trace) -> Result<()>,
+) -> Result<()> {
+    options.check(models)?;
+    thread::scope(|scope| {
+        let mut programs = Beside::start(scope, sandbox, &options.limits);
+        let mut tally = Tally::new(progress);
+        let mut open: BTreeMap<usize, Open> = BTreeMap::new();
+        let mut begun = 0;
+        loop {
+            // 1. Candidates are drawn of as many questions as keep the reasoner busy.
+            let interrupted = options.interrupted.load(Ordering::Relaxed);
+            while (begun == 0 || !interrupted)
+                && models.pending() + programs.unfinished() < UNDER_WAY
+                && let Some(question) = questions.next()
+            {
+                let mut asked = Open::new(question, options);
+                asked.draw(models, &mut tally)?;
+                open.insert(begun, asked);
+                begun += 1;
+            }
+            if open.is_empty() {
+                return Ok(());
+            }
 
-    // 4. Verdicts.
-    let verdicts = timed(&mut timings.judge, || match question.task {
-        Task::Math => judge(&candidates, &programs, &executions, options.rule),
-        Task::Code => vec![Verdict::Unclear(Reason::Code); candidates.len()],
-    });
+            let (model, ended) = models.step()?;
+            for ended in ended {
+                let mut asked = open.iter_mut();
+                let of = asked.find_map(|(number, asked)| {
+                    let errand = asked.errand(model, ended.ticket)?;
+                    Some((*number, asked, errand))
+                });
+                match of {
+                    // 2. Of each candidate the coder writes a program.
+                    Some((_, asked, Errand::Sample)) => {
+                        let index = asked.drawn(ended, &mut tally);
+                        asked.translate(index, models, &mut tally)?;
+                    }
+                    // 3. Programs run on threads of their own.
+                    Some((number, asked, Errand::Program(index))) => {
+                        let program = asked.written(index, ended, &mut tally);
+                        programs.run((number, index), program);
+                    }
+                    None => {}
+                }
+            }
 
-    // 5. Scores.
-    let scores = match models.verifier {
-        Some(verifier) => {
-            let (scores, usage) = timed(&mut timings.score, || {
-                let verifier = &mut *models.loaded[verifier];
-                let report = |done, all| progress(Stage::Score, done, all);
-                score(question, &candidates, verifier, &report)
-            })?;
-            tokens.score = usage.tokens_prompt + usage.tokens_continued;
-            scores
+            // 4. What a program computed is compared with its candidate.
+            let idle = models.pending() == 0;
+            for ((number, index), execution) in programs.finished(idle) {
+                if let Some(asked) = open.get_mut(&number) {
+                    asked.executed(index, execution, &mut tally);
+                }
+            }
+
+            // 5. and 6. When all is known of a question's candidates, they are scored, and one is chosen.
+            let mut done = Vec::new();
+            for (number, asked) in &mut open {
+                if interrupted || asked.is_done(models, &mut tally)? {
+                    done.push(*number);
+                }
+            }
+            for number in done {
+                if let Some(asked) = open.remove(&number) {
+                    solved(asked.conclude(models, interrupted, &mut tally)?)?;
+                }
+            }
         }
-        None => vec![None; candidates.len()],
-    };
-
-    // 6. The choice.
-    let ranking = timed(&mut timings.select, || {
-        let answers: Vec<Option<&str>> = candidates
-            .iter()
-            .map(|candidate| candidate.answer.as_deref())
-            .collect();
-        let classes = classes(question.task, &answers, options.rule);
-        let evidence = Evidence {
-            classes: &classes,
-            verdicts: &verdicts,
-            scores: &scores,
-        };
-        select(evidence, options.selector, options.filter)
-    });
-    timings.total = started.elapsed().as_secs_f64() * 1e3;
-
-    let traced = candidates
-        .into_iter()
-        .zip(programs)
-        .zip(executions)
-        .zip(verdicts)
-        .zip(scores);
-    let candidates: Vec<TracedCandidate> = traced
-        .map(
-            |((((candidate, program), execution), verdict), score)| TracedCandidate {
-                candidate,
-                program,
-                execution,
-                verdict,
-                score,
-                description: None,
-                outputs: Vec::new(),
-                correct: None,
-            },
-        )
-        .collect();
-    Ok(Trace {
-        id: question.id.clone(),
-        question: question.text.clone(),
-        task: question.task,
-        seed: options.seed,
-        answer: ranking
-            .chosen
-            .and_then(|index| candidates[index].candidate.answer.clone()),
-        candidates,
-        inputs: Vec::new(),
-        ranking,
-        reference: None,
-        correct: None,
-        timings_ms: timings,
-        tokens,
     })
 }
 
-/// Runs `stage` and writes how long it took, in milliseconds.
-fn timed<T>(ms: &mut f64, stage: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    let output = stage();
-    *ms = started.elapsed().as_secs_f64() * 1e3;
-    output
+impl Options {
+    /// Looks for options that contradict each other or the models.
+    fn check(&self, models: &Models) -> Result<()> {
+        let scored = self.selector != Selector::Majority;
+        if scored && models.verifier.is_none() {
+            return Err(Error::Options(
+                "selecting by score needs a verifier: name one with --verifier, or use --select majority"
+                    .to_owned(),
+            ));
+        }
+        if self.selector == Selector::Verifier && self.until != Until::All {
+            return Err(Error::Options(
+                "drawing ends early by votes, and --select verifier looks at none: use --select \
+                 majority or weighted, or --stop never"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Models<'_> {
+    fn reasoner(&mut self) -> &mut dyn LanguageModel {
+        &mut *self.loaded[self.reasoner]
+    }
+
+    /// Continuations that any of them still has to hand back.
+    fn pending(&self) -> usize {
+        self.loaded.iter().map(|model| model.pending()).sum()
+    }
+
+    /// One step of the model with most to do, and which that was. Whoever has a full batch is as
+    /// good as another; then the coder goes first, so that what was begun is finished.
+    fn step(&mut self) -> Result<(usize, Vec<Finished>)> {
+        const FULL: usize = 64;
+        let roles = [self.coder.unwrap_or(self.reasoner), self.reasoner];
+        let [first, second] = roles.map(|model| self.loaded[model].pending().min(FULL));
+        let model = roles[usize::from(second > first)];
+        Ok((model, self.loaded[model].step()?))
+    }
 }

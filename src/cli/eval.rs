@@ -10,6 +10,7 @@ use clap::Args;
 use rerank::{
     eval::run::{self, Description},
     problem::Problem,
+    settle::Until,
     solve::Models,
     task::Benchmark,
 };
@@ -76,7 +77,13 @@ pub fn run(arguments: Arguments) -> Result<()> {
         parameters,
         samples: options.samples,
         sampling: format!("{:?}", options.sampling),
-        rule: format!("{:?}, filter {:?}", options.selector, options.filter),
+        rule: match options.until {
+            Until::All => format!("{:?}, filter {:?}", options.selector, options.filter),
+            until => format!(
+                "{:?}, filter {:?}, {until:?}",
+                options.selector, options.filter
+            ),
+        },
         seed: options.seed,
     };
 

@@ -45,6 +45,7 @@ pub struct Arguments {
 pub(super) fn options(arguments: &ModelArguments, loaded: &Loaded, rule: Rule) -> Options {
     Options {
         samples: arguments.samples.into(),
+        until: arguments.until(),
         sampling: arguments.sampling(),
         translating: Sampling {
             temperature: 0.0,
@@ -55,6 +56,7 @@ pub(super) fn options(arguments: &ModelArguments, loaded: &Loaded, rule: Rule) -
         selector: arguments.selector(loaded),
         filter: arguments.filter,
         seed: arguments.seed,
+        interrupted: super::interrupted(),
     }
 }
 

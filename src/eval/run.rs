@@ -4,10 +4,11 @@
 //! it is written) and `summary.json`. A run that was stopped goes on where it ended.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions, TryLockError},
     io::{BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
+    sync::atomic::Ordering,
 };
 
 use rayon::prelude::*;
@@ -20,9 +21,9 @@ use crate::{
     error::{Error, Result},
     execute::Sandbox,
     problem::Problem,
-    solve::{self, Models, Options, solve},
+    solve::{self, Models, Options, solve_all},
     task::Benchmark,
-    trace::Trace,
+    trace::{Trace, Why},
 };
 
 /// What makes two runs the same run; `run.json`.
@@ -108,13 +109,23 @@ pub fn run(
 
     progress(traces.len(), problems.len());
     let quiet = |_: solve::Stage, _: usize, _: usize| {};
-    for problem in problems
+    let by_id: HashMap<&str, &Problem> = problems
         .iter()
-        .filter(|problem| !ids.contains(&problem.question.id))
-    {
-        let id = &problem.question.id;
-        let mut trace = solve(&problem.question, models, sandbox, options, &quiet)
-            .map_err(|error| named(id, error))?;
+        .map(|problem| (problem.question.id.as_str(), problem))
+        .collect();
+    let mut left = problems
+        .iter()
+        .map(|problem| &problem.question)
+        .filter(|question| !ids.contains(&question.id));
+    let mut record = |mut trace: Trace| {
+        if trace
+            .stopped
+            .is_some_and(|stopped| stopped.why == Why::Interrupted)
+        {
+            // It is solved as a whole when the run goes on.
+            return Ok(());
+        }
+        let problem = by_id[trace.id.as_str()];
         trace.correct = Some(benchmark.is_correct(trace.answer.as_deref(), &problem.reference));
         trace.reference = Some(problem.reference.clone());
         serde_json::to_writer(&mut file, &trace).map_err(|source| write_error(source.into()))?;
@@ -123,6 +134,26 @@ pub fn run(
             .map_err(write_error)?;
         traces.push(trace);
         progress(traces.len(), problems.len());
+        Ok(())
+    };
+    solve_all(&mut left, models, sandbox, options, &quiet, &mut record)?;
+    if options.interrupted.load(Ordering::Relaxed) {
+        return Err(Error::Options(format!(
+            "stopped after {} of {} problems; start it again with the same --out to go on",
+            traces.len(),
+            problems.len()
+        )));
+    }
+    let place: HashMap<&str, usize> = problems
+        .iter()
+        .zip(0..)
+        .map(|(problem, place)| (problem.question.id.as_str(), place))
+        .collect();
+    // Lines are in the order of finishing, which chance has a part in, until all are there.
+    let place_of = |trace: &Trace| place.get(trace.id.as_str()).copied();
+    if !traces.is_sorted_by_key(place_of) {
+        traces.sort_by_key(place_of);
+        write_traces(&path, &traces)?;
     }
     let run = report::Run::of(report::name(out), description.clone(), traces);
     run.write(out)?;
@@ -166,17 +197,6 @@ fn lock(out: &Path) -> Result<File> {
             out.display()
         ))),
         Err(TryLockError::Error(source)) => Err(Error::Write { path, source }),
-    }
-}
-
-/// Says which question does not fit the context.
-fn named(id: &str, error: Error) -> Error {
-    match error {
-        Error::Context { .. } => Error::Question {
-            id: id.to_owned(),
-            reason: error.to_string(),
-        },
-        other => other,
     }
 }
 
@@ -281,6 +301,25 @@ pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
     };
     let lines: Vec<(usize, &str)> = text.lines().enumerate().collect();
     lines.into_par_iter().map(parse).collect()
+}
+
+/// Writes a file of traces under a temporary name and renames it.
+fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
+    let error = |source| Error::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let temporary = path.with_extension("jsonl.part");
+    let mut file = BufWriter::new(File::create(&temporary).map_err(error)?);
+    for trace in traces {
+        serde_json::to_writer(&mut file, trace).map_err(|source| error(source.into()))?;
+        file.write_all(b"\n").map_err(error)?;
+    }
+    let file = file
+        .into_inner()
+        .map_err(|source| error(source.into_error()))?;
+    file.sync_all().map_err(error)?;
+    fs::rename(&temporary, path).map_err(error)
 }
 
 /// Writes a JSON file under a temporary name and renames it.
