@@ -43,4 +43,4 @@ bench: setup ## Measure speed beside CPython and monty (on an idle machine); eva
 	@target/monty/bin/python -c 'import pydantic_monty' 2>/dev/null || \
 		(python3 -m venv target/monty && target/monty/bin/pip install -q pydantic-monty==1.4.0) || \
 		echo "monty cannot be installed: its line is left out."
-	RERANK_MONTY=target/monty/bin/python $(CARGO) bench --bench answer --bench sandbox --bench train
+	RERANK_MONTY=target/monty/bin/python $(CARGO) bench --bench answer --bench sandbox --bench sampling --bench train
