@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::Result;
 use clap::Args;
-use rerank::task::generate::generate;
+use rerank::task::generate::{Statistics, generate};
 use serde_json::json;
 
 /// Make grade-school word problems, each with a worked solution and its program, as JSON lines
@@ -13,7 +13,8 @@ use serde_json::json;
 
 Examples:
   rerank generate -n 5
-  rerank generate -n 100000 --seed 7 --flawed > train.jsonl")]
+  rerank generate -n 100000 --seed 7 --flawed > train.jsonl
+  rerank generate -n 100000 --seed 7 --statistics")]
 pub struct Arguments {
     /// Problems to make
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
@@ -27,11 +28,20 @@ pub struct Arguments {
     /// Add a wrong solution of each problem and the program for what it says
     #[arg(long)]
     flawed: bool,
+    /// Print how broad the problems are instead of the problems
+    #[arg(long, conflicts_with = "flawed")]
+    statistics: bool,
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    for index in (arguments.start..).take(usize::try_from(arguments.problems)?) {
+    let indexes = (arguments.start..).take(usize::try_from(arguments.problems)?);
+    if arguments.statistics {
+        let problems = indexes.map(|index| generate(arguments.seed, index));
+        let statistics = serde_json::to_string_pretty(&Statistics::of(problems))?;
+        return Ok(writeln!(out, "{statistics}")?);
+    }
+    for index in indexes {
         let problem = generate(arguments.seed, index);
         let mut row = json!({
             "question": problem.question,

@@ -11,10 +11,13 @@ mod flaw;
 mod grammar;
 mod number;
 mod scene;
+mod statistics;
 mod story;
 mod synonym;
 mod vocabulary;
 mod wording;
+
+pub use self::statistics::Statistics;
 
 use self::chain::Chain;
 use crate::model::random::SplitMix;

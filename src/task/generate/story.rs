@@ -195,3 +195,60 @@ fn sentence(role: Role, scene: &mut Scene) -> Option<String> {
     let text = *draw::one(scene.random, &piece.questions);
     Some(scene.expand(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_story_can_be_told_with_every_slot_filled() {
+        let mut random = SplitMix::new(1);
+        for piece in PIECES.iter().filter(|piece| piece.role == Role::Story) {
+            // Enough that each of its questions is told.
+            let told: Vec<Told> = (0..piece.questions.len() * 12)
+                .filter_map(|_| compose(&[piece], &mut random))
+                .collect();
+            let head = piece.questions[0];
+            assert!(
+                !told.is_empty(),
+                "line {} is never told: {head}",
+                piece.line
+            );
+            for told in told {
+                let results = told.chain.computed().unwrap();
+                let text = told.question + &told.chain.solution(&results);
+                let unfilled = text.contains(['{', '}', '[', ']', '<', '>', '|', '@', '\u{1}']);
+                assert!(!unfilled, "line {}: {text}", piece.line);
+                assert!(piece.steps.len() == told.chain.steps.len() && !piece.kind.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_thread_is_used() {
+        let mut random = SplitMix::new(2);
+        let mut unused: Vec<usize> = PIECES
+            .iter()
+            .filter(|piece| matches!(piece.role, Role::Open | Role::Event | Role::End))
+            .map(|piece| piece.line)
+            .collect();
+        for steps in (1..=6).cycle().take(20_000) {
+            for piece in thread(&mut random, steps).unwrap_or_default() {
+                unused.retain(|line| *line != piece.line);
+            }
+        }
+        assert!(unused.is_empty(), "lines of stories/thread.txt: {unused:?}");
+    }
+
+    #[test]
+    fn operators_of_a_step_mean_the_same_from_left_to_right_as_in_python() {
+        for rule in PIECES.iter().flat_map(|piece| &piece.steps) {
+            let sums = rule
+                .rest
+                .iter()
+                .filter(|(operator, _)| matches!(operator.symbol(), "+" | "-"));
+            let sums = sums.count();
+            assert!(sums == 0 || sums == rule.rest.len(), "{}", rule.sentence);
+        }
+    }
+}
