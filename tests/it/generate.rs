@@ -42,7 +42,7 @@ fn exact(number: &str) -> Exact {
 /// The value of `a * 3 / 4`, from left to right; operators of two ranks never meet in one formula.
 fn value(formula: &str, variables: &HashMap<&str, Exact>) -> Exact {
     let mut words = formula.split(' ');
-    let mut operand = |word: Option<&str>| {
+    let operand = |word: Option<&str>| {
         let word = word.unwrap();
         variables.get(word).copied().unwrap_or_else(|| exact(word))
     };
@@ -276,7 +276,6 @@ fn text_reads_well() {
         ("an before a consonant", r"\b[Aa]n [bcdfgjklmnpqrstvwxyz]"),
         ("two marks in a row", r"[.,?!] ?[.,?!]"),
         ("a gap", r"\S   \S|^ | $|  [.,?]"),
-        ("a spelled number in a fraction", r"\d/[a-z]|[a-z]/\d"),
         ("a price in letters", r"\$ ?[a-z]"),
     ]
     .map(|(what, pattern)| (what, Regex::new(pattern).unwrap()))
