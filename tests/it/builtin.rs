@@ -12,10 +12,16 @@ use rerank::{
     model::{LanguageModel, LlamaCpp, gguf::Value, llama::Resources, manifest::Role},
     problem::{Question, Task},
     task::generate::generate,
+    trace::{Outcome, Trace, Verdict},
 };
 use tempfile::{TempDir, tempdir};
 
-use crate::{gguf, llama::write_tiny, sandbox};
+use crate::{
+    cli::{rerank, stdout},
+    gguf,
+    llama::write_tiny,
+    sandbox,
+};
 
 /// The shipped recipe, so small that all of it takes seconds.
 fn toy(folder: &Path) -> Recipe {
@@ -142,4 +148,31 @@ fn an_embedded_model_becomes_a_file_and_a_damaged_one_is_mended() {
     assert_eq!(embedded::file(Role::Coder, folder.path()).unwrap(), path);
     assert_eq!(fs::read(&path).unwrap(), bytes);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn without_a_model_the_built_in_ones_solve() {
+    if embedded::bytes(Role::Reasoner).is_none() {
+        eprintln!("skipped: there are no built-in models");
+        return;
+    }
+    let question = fs::read_to_string("models/builtin/question.txt").unwrap();
+    let solved = rerank(&["solve", question.trim(), "-n", "8", "--json"]);
+    let trace: Trace = serde_json::from_str(&stdout(&solved)).unwrap();
+    assert_eq!(trace.candidates.len(), 8);
+    // Every candidate ends in an answer, has a program that runs, and a score.
+    let whole = trace.candidates.iter().filter(|traced| {
+        let finished = traced.execution.as_ref().map(|run| &run.outcome);
+        traced.candidate.answer.is_some()
+            && finished == Some(&Outcome::Finished)
+            && traced.score.is_some()
+    });
+    assert!(whole.count() >= 6, "{trace:?}");
+    let agreeing = trace.candidates.iter();
+    let agreeing = agreeing.filter(|traced| traced.verdict == Verdict::Agrees);
+    assert!(agreeing.count() >= 1, "{trace:?}");
+    let code = rerank(&["solve", "Write f.", "--task", "code"]);
+    let message = String::from_utf8_lossy(&code.stderr).into_owned();
+    assert!(message.contains("write no code"), "{message}");
 }

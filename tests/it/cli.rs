@@ -18,7 +18,7 @@ use crate::{gguf::shared, llama::write_tiny};
 
 const DEMO: &str = "eval/samples/gsm8k-faithful-cot.jsonl.gz";
 
-fn rerank(arguments: &[&str]) -> Output {
+pub fn rerank(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rerank"))
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -27,7 +27,7 @@ fn rerank(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     assert!(
         output.status.success(),
         "{}",

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Every figure that models/README.md gives of the built-in models, after `make builtin`.
+#   eval/builtin/measure.sh [DATA]        DATA: folder of the real sets, ../shared/data by default
+set -e
+data=${1:-../shared/data}
+work=target/builtin
+out=$work/eval
+rerank=${RERANK:-target/release/rerank}
+
+# NAME BENCHMARK ROWS N [OPTION...]: a run with the built-in models; greedy where N is 1.
+run() {
+    name=$1 benchmark=$2 rows=$3 n=$4
+    shift 4
+    "$rerank" eval "$benchmark" --data "$rows" -n "$n" --max-tokens 200 --out "$out/$name" "$@"
+}
+
+# 1. Generated problems that no model saw: three verifiers on the same candidates.
+run held-out eval/generated.toml $work/held-out.jsonl 64 --limit 300
+for verifier in dpo orm; do
+    minus=
+    [ $verifier = dpo ] && minus="--minus $work/reasoner.gguf"
+    # shellcheck disable=SC2086
+    "$rerank" rescore $out/held-out --verifier $work/verifier-$verifier.gguf $minus --out $out/held-out-$verifier
+done
+"$rerank" report $out/held-out $out/held-out-dpo $out/held-out-orm --out $out/verifiers
+run greedy eval/generated.toml $work/held-out.jsonl 1 --limit 300 --temperature 0
+python3 eval/builtin/slips.py $out/held-out/traces.jsonl
+
+# 2. The same verifier on samples of earlier states of the reasoner; with the mean sample, the
+#    learning curve.
+for copy in $work/reasoner.gguf.train/[0-9]*.gguf; do
+    run "earlier-$(basename "$copy" .gguf)" eval/generated.toml $work/held-out.jsonl 16 --limit 100 \
+        --reasoner "$copy" --coder builtin --verifier builtin
+done
+
+# 3. Real problems that nobody here wrote.
+for set in multiarith addsub singleop singleeq; do
+    run $set $set "$data/wordproblems/$set.jsonl" 16
+done
+run svamp svamp "$data/wordproblems/svamp.jsonl" 16 --limit 300
+run gsm8k gsm8k "$data/gsm8k/test.jsonl" 16 --limit 300
