@@ -4,6 +4,7 @@ mod answer;
 mod browser;
 mod builtin;
 mod cli;
+mod contamination;
 mod generate;
 mod gguf;
 mod hub;
