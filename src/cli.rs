@@ -182,7 +182,12 @@ impl ModelFile {
     /// Loads models, a base that several of them name once; the key-value cache is divided among
     /// so many `uses` of them.
     fn load_all(&self, names: &[(&str, Role)], uses: u64) -> Result<Vec<LlamaCpp>> {
-        let defaults = Resources::default();
+        let mut defaults = Resources::default();
+        if names.iter().all(|(name, _)| *name == BUILTIN) {
+            // Models this small compute for less time than threads take to meet: a second one gains
+            // little on an idle machine and made sampling 7 times as slow on a busy one.
+            defaults.threads = 1;
+        }
         let resources = Resources {
             threads: self.threads.map_or(defaults.threads, usize::from),
             kv_bytes_max: self.kv_budget.unwrap_or(defaults.kv_bytes_max) / uses,

@@ -95,7 +95,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         writeln!(stdout(), "{}", serde_json::to_string(&trace)?)?;
     } else {
         writeln!(stdout(), "{}", table(&trace))?;
-        if let Some(chosen) = trace.ranking.chosen {
+        // Of a recording the table says enough.
+        if let Some(chosen) = trace.ranking.chosen.filter(|_| trace.tokens.prompt > 0) {
             writeln!(stdout(), "{}", in_full(&trace.candidates[chosen]))?;
         }
         writeln!(stdout(), "{}", footer(&trace, options.rule))?;
