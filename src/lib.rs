@@ -22,7 +22,8 @@
 //! 4. A program that fails is a value ([`trace::Outcome`]), never an `Err`. Whether it fails does
 //!    not depend on the machine's speed: fuel decides, a wall-clock deadline is only the seat belt.
 //! 5. `judge`, `select`, `answer`, `eval::metrics` and `train::pairs` are pure: no I/O, no clock, no
-//!    randomness. Every random choice comes from one seed that the trace records.
+//!    randomness. Every random choice comes from one seed that the trace records; the resampling in
+//!    `eval::metrics` from one that the summary records.
 //! 6. The library prints nothing; progress goes through callbacks that are passed in.
 
 pub mod answer;

@@ -59,6 +59,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
 
     let names = [Some(&verifier), minus.as_ref()].into_iter().flatten();
     let names: Vec<&str> = names.map(LanguageModel::name).collect();
+    // With another model to compare with, each token is evaluated by both.
+    let parameters = [Some(&verifier), minus.as_ref()].into_iter().flatten();
+    let parameters: Option<u64> = parameters.map(LanguageModel::parameters).sum();
     description.models.retain(|(role, ..)| role != "verifier");
     let verifier = (
         "verifier".to_owned(),
@@ -66,6 +69,12 @@ pub fn run(arguments: Arguments) -> Result<()> {
         verifier.sha256()?,
     );
     description.models.push(verifier);
+    description
+        .parameters
+        .retain(|(role, _)| role != "verifier");
+    description
+        .parameters
+        .extend(parameters.map(|count| ("verifier".to_owned(), count)));
     let written = || -> std::io::Result<()> {
         fs::create_dir_all(&arguments.out)?;
         let mut lines = String::new();

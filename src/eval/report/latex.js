@@ -151,12 +151,16 @@ const Latex = (() => {
       if (LIMITS.has(name)) return leaf("mo", name, { movablelimits: "true", form: "prefix" });
       if (TEXTS.has(name.replace("*", ""))) {
         const text = raw().replace(/\\([%$#&_{} ])/g, "$1").replace(/[$~]/g, (sign) => (sign === "~" ? " " : ""));
-        const made = leaf(/^(math|oper)/.test(name) ? "mi" : "mtext", text.replace(/^ | $/g, " "));
+        const made = leaf(/^(math|oper)/.test(name) ? "mi" : "mtext", text.replace(/^ | $/g, "\u00a0"));
         if (made.localName === "mi") made.setAttribute("mathvariant", "normal");
         if (name === "textbf") made.style.fontWeight = "bold";
         return made;
       }
-      if (/^[dtc]?frac$/.test(name)) return node("mfrac", argument(), argument());
+      if (/^[dtc]?frac$/.test(name)) {
+        const made = node("mfrac", argument(), argument());
+        if (name === "dfrac") made.setAttribute("displaystyle", "true");
+        return made;
+      }
       if (/^[dt]?binom$/.test(name)) {
         const inner = node("mfrac", argument(), argument());
         inner.setAttribute("linethickness", "0");
@@ -263,8 +267,8 @@ const Latex = (() => {
 
   // A text with its mathematics. Dollars are money more often than not: between two of them is
   // mathematics only where it looks like it, and `free` texts (of MATH) may hold plain numbers there.
-  const PARTS = /\[asy\]([\s\S]*?)\[\/asy\]|\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|(\\begin\{(?:align|equation|gather|eqnarray|multline)\*?\}[\s\S]+?\\end\{(?:align|equation|gather|eqnarray|multline)\*?\})|\$(?!\s)((?:[^$\\\n]|\\[\s\S]|\n(?!\s*\n))+?)(?<!\s)\$(?!\d)/g;
-  const looks = (inside, free) => /[\\^_]/.test(inside) || free && (/^[^\s]{1,3}$/.test(inside) || /[=<>+\-*/(]|^[\d.,\s]+$/.test(inside) && !/[A-Za-z]{4,}/.test(inside));
+  const PARTS = /\[asy\]([\s\S]*?)\[\/asy\]|\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|(\\begin\{(?:align|equation|gather|eqnarray|multline)\*?\}[\s\S]+?\\end\{(?:align|equation|gather|eqnarray|multline)\*?\})|\$((?:[^$\\\n]|\\[\s\S]|\n(?!\s*\n))+?)\$(?!\d)/g;
+  const looks = (inside, free) => /\\[a-zA-Z]/.test(inside) || !/^\s|\s$/.test(inside) && (/[\\^_]/.test(inside) || free && (/^[^\s]{1,3}$/.test(inside) || /[=<>+\-*/(]|^[\d.,{}\s]+$/.test(inside) && !/[A-Za-z]{4,}/.test(inside)));
   const text = (source, free, line = false) => {
     const made = document.createDocumentFragment();
     let from = 0;

@@ -97,12 +97,13 @@
 
   // One problem.
 
+  const answerOf = (candidate) => candidate.answer ?? candidate.outputs?.join(", ") ?? (candidate.class === undefined ? "no answer" : "a program");
   const score = (value) => (value === undefined ? "—" : value.toFixed(3));
   const votes = (problem) => {
     const classes = new Map();
     problem.candidates.forEach((candidate) => {
       const key = candidate.class ?? -1;
-      const known = classes.get(key) ?? { answer: candidate.answer ?? "no answer", right: candidate.right, votes: 0, agrees: 0, disagrees: 0, best: undefined };
+      const known = classes.get(key) ?? { answer: answerOf(candidate), right: candidate.right, votes: 0, agrees: 0, disagrees: 0, best: undefined };
       known.votes++;
       if (candidate.verdict === "agrees") known.agrees++;
       if (candidate.verdict === "disagrees") known.disagrees++;
@@ -116,23 +117,23 @@
     const by = list.ways.filter((_, way) => problem.chosen[way] === index);
     const gives = candidate.outcome ?? candidate.value;
     const verdict = candidate.verdict.startsWith("unclear: no program") ? "no program" : candidate.verdict;
-    const output = (gives !== undefined || candidate.stdout !== undefined) && make("div", { class: "gives" },
+    const output = (gives ?? candidate.stdout ?? candidate.outputs) !== undefined && make("div", { class: "gives" },
       gives !== undefined && make("div", {}, make("span", { class: "quiet" }, candidate.outcome ? "ended" : "gives"), make("span", { class: "answer" }, gives)),
+      candidate.outputs?.map((given, place) => make("div", {}, make("span", { class: "quiet" }, problem.inputs?.[place] ?? ""), make("span", { class: "answer" }, given))),
       candidate.stdout !== undefined && make("div", {}, make("span", { class: "quiet" }, "printed"), make("pre", {}, candidate.stdout)));
     const said = make("div", { class: "said" });
-    said.append(candidate.program === undefined && output && !list.math && /^\s*(def|import|from|class)\b/m.test(candidate.text)
-      ? make("pre", {}, candidate.text) : Latex.text(candidate.text, list.math));
+    said.append(problem.inputs ? make("pre", {}, candidate.text) : Latex.text(candidate.text, list.math));
     return make("article", { class: `card ${candidate.right ? "yes" : "no"}`, id: `candidate-${index}`, tabindex: -1 },
       make("header", {},
         make("span", { class: "number" }, `#${index + 1}`),
         make("span", { class: `mark ${candidate.right ? "yes" : "no"}` }, candidate.right ? "✓" : "✗"),
-        make("span", { class: `answer ${candidate.right ? "yes" : "no"}` }, candidate.answer === undefined ? "no answer" : short(candidate.answer, 120)),
+        make("span", { class: `answer ${candidate.right ? "yes" : "no"}` }, short(answerOf(candidate), 120)),
         make("span", { class: `verdict ${candidate.verdict}` }, verdict),
         candidate.score !== undefined && make("span", { title: "the verifier's score" }, `score ${score(candidate.score)}`),
         candidate.tokens !== undefined && make("span", { class: "quiet" }, `${candidate.tokens} tokens`),
         by.length > 0 && make("span", { class: "by" }, `chosen by ${by.join(", ")}`)),
       make("div", { class: `sides ${candidate.program === undefined && !output ? "one" : ""}` },
-        make("div", {}, said),
+        make("div", {}, said, candidate.description !== undefined && make("div", { class: "gives" }, make("span", { class: "quiet" }, "described as"), make("div", { class: "said" }, candidate.description))),
         (candidate.program !== undefined || output) && make("div", {}, candidate.program !== undefined && make("pre", {}, candidate.program), output)));
   };
   const show = async (index) => {
@@ -145,7 +146,7 @@
     const scored = problem.candidates.some((candidate) => candidate.score !== undefined);
     const said = (way) => {
       const chosen = problem.chosen[way];
-      return typeof chosen === "number" ? problem.candidates[chosen].answer ?? "—" : chosen ?? "—";
+      return typeof chosen === "number" ? answerOf(problem.candidates[chosen]) : chosen ?? "—";
     };
     const chosenBy = list.ways.map((name, way) => make("tr", { class: `${list.classes[way]} ${isRight(row, way) ? "yes" : "no"}` },
       make("td", {}, make("i", { class: "key" }), name), make("td", {}, make("span", { class: "answer" }, short(said(way)))), make("td", { class: "n" }, mark(isRight(row, way), name))));
@@ -169,7 +170,7 @@
         turn(place - 1, "← previous", "left arrow"), turn(place < 0 ? NaN : place + 1, "next →", "right arrow")),
       make("h1", {}, `Problem ${row[ID]}`), asked,
       make("div", { class: "outcome" },
-        make("section", {}, make("h2", {}, "Answers ", problem.gold != null && make("span", { class: "quiet" }, "· right is ", make("span", { class: "gold" }, short(problem.gold, 300)))),
+        make("section", {}, make("h2", {}, "Answers ", problem.gold != null && make("span", { class: "quiet" }, "· right is ", make("span", { class: "gold" }, short(problem.gold, 1500)))),
           make("div", { class: "wide" }, make("table", { class: "votes" },
             make("thead", {}, make("tr", {}, make("th", {}, "answer"), make("th", {}, "candidates"), make("th", { class: "n" }, "agree"), make("th", { class: "n" }, "disagree"), scored && make("th", { class: "n" }, "best score"))),
             make("tbody", {}, voted.map((one) => make("tr", { class: one.right ? "yes" : "no" },
@@ -197,8 +198,8 @@
         find("problem").replaceChildren();
         find("overview").hidden = false;
         if (shown.indexOf(left) >= drawn) draw(shown.indexOf(left) + 1);
-        scrollTo(0, scrolled);
-        focusRow(find("list").querySelector(`[data-index="${left}"]`));
+        scrollTo(0, location.hash === "#overview" ? 0 : scrolled);
+        if (location.hash === "#problems") focusRow(find("list").querySelector(`[data-index="${left}"]`));
       }
       return;
     }
@@ -285,5 +286,9 @@
   });
 
   addEventListener("hashchange", route);
-  load(0).then(route).then(() => { document.documentElement.dataset.ready = "true"; });
+  load(0).then(route).then(() => {
+    // The list was not there when the browser looked for the place.
+    if (open < 0 && location.hash) find(location.hash.slice(1))?.scrollIntoView();
+    document.documentElement.dataset.ready = "true";
+  });
 })();

@@ -186,7 +186,8 @@ fn of_run(run: &Run) -> Value {
             context! {
                 roles, name,
                 sha256 => sha256.get(..12),
-                parameters => parameters.map(|count| quantity(count as f64)),
+                // A thousand million of them is a B to those who make models.
+                parameters => parameters.map(|count| quantity(count as f64).replace('G', "B")),
             }
         })
         .collect();
@@ -347,7 +348,10 @@ fn detail(trace: &Trace, graded: &Graded, ways: &[Way]) -> String {
         .enumerate()
         .map(|(index, traced)| candidate(traced, graded, index))
         .collect();
+    // A programming question's candidates are known by what they give for these.
+    let inputs = (!trace.inputs.is_empty()).then_some(&trace.inputs);
     json!({
+        "inputs": inputs,
         "gold": trace.reference.as_ref().map(|reference| &reference.answer),
         "rule": trace.ranking.rule,
         "ranking": trace.ranking.order,
@@ -366,7 +370,17 @@ fn candidate(traced: &TracedCandidate, graded: &Graded, index: usize) -> serde_j
     };
     let text = &traced.candidate.text;
     set("text", json!(text));
-    set("answer", json!(traced.candidate.answer));
+    // The answer of a programming question is the program, which is shown anyway.
+    let is_program = |answer: &String| {
+        let program = traced.program.as_ref();
+        program.is_some_and(|program| program.0 == *answer)
+    };
+    let answer = traced.candidate.answer.as_ref();
+    set("answer", json!(answer.filter(|answer| !is_program(answer))));
+    if !traced.outputs.is_empty() {
+        set("outputs", json!(traced.outputs));
+    }
+    set("description", json!(traced.description));
     set("class", json!(graded.classes[index]));
     set("right", json!(u8::from(graded.right[index])));
     if traced.candidate.tokens > 0 {
