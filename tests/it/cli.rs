@@ -16,7 +16,7 @@ use tempfile::tempdir;
 
 use crate::{gguf::shared, llama::write_tiny};
 
-const DEMO: &str = "eval/samples/gsm8k-faithful-cot.jsonl.gz";
+pub const DEMO: &str = "eval/samples/gsm8k-faithful-cot.jsonl.gz";
 
 pub fn rerank(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rerank"))
@@ -38,7 +38,7 @@ pub fn stdout(output: &Output) -> String {
 
 /// Checks that a command fails with exactly one sentence and prints nothing else.
 #[track_caller]
-fn refuses(arguments: &[&str], code: i32, expected: &str) {
+pub fn refuses(arguments: &[&str], code: i32, expected: &str) {
     let output = rerank(arguments);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{message}");
@@ -50,11 +50,11 @@ fn refuses(arguments: &[&str], code: i32, expected: &str) {
     assert!(!message.contains("panicked"), "{message}");
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn json(path: &Path) -> Value {
+pub fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 

@@ -10,6 +10,7 @@ mod gguf;
 mod hub;
 mod invariants;
 mod llama;
+mod report;
 mod sandbox;
 mod task;
 mod train;
