@@ -1,6 +1,7 @@
 //! The command line: arguments in, the one result on standard output, progress on standard error.
 
 use std::{
+    io::Read,
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -15,6 +16,7 @@ use rerank::{
     answer::Rule,
     builtin::embedded,
     execute::Sandbox,
+    jsonl,
     model::{
         LanguageModel, LlamaCpp, Replay, Sampling,
         llama::Resources,
@@ -479,17 +481,18 @@ fn temperature(text: &str) -> Result<f32, String> {
     }
 }
 
-/// Some editors begin a text file with it.
-const BYTE_ORDER_MARK: char = '\u{feff}';
+/// A file's bytes, or standard input's for `-`, unpacked and without a byte order mark.
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return Ok(jsonl::read(path)?);
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut bytes);
+    read.and_then(|_| jsonl::unpacked(bytes))
+        .context("cannot read standard input")
+}
 
 /// A file's text, or standard input's for `-`.
 fn read_text(path: &Path) -> Result<String> {
-    if path == Path::new("-") {
-        return std::io::read_to_string(std::io::stdin()).context("cannot read standard input");
-    }
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(text
-        .strip_prefix(BYTE_ORDER_MARK)
-        .map_or(text.clone(), str::to_owned))
+    String::from_utf8(read_bytes(path)?).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -28,6 +28,7 @@
 
 pub mod answer;
 pub mod error;
+pub mod jsonl;
 pub mod problem;
 pub mod trace;
 

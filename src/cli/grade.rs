@@ -5,13 +5,16 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use rayon::prelude::*;
-use rerank::answer::{self, Rule};
+use rerank::{
+    answer::{self, Rule},
+    jsonl,
+};
 use serde_json::{Map, Value, json};
 
-use super::{RuleArgument, read_text};
+use super::{RuleArgument, read_bytes};
 
 /// Compare answers with gold answers: JSON lines {"gold","answer"} gain "equal" and "how"
 #[derive(Args)]
@@ -31,21 +34,38 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let rule = arguments.rule.into();
-    let text = read_text(&arguments.file)?;
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
+    let bytes = read_bytes(&arguments.file)?;
+    let lines: Vec<(usize, Result<&str, String>)> = jsonl::lines(&bytes).collect();
+    let graded: Vec<Value> = lines
+        .par_iter()
+        .map(|(_, line)| graded(line, rule))
         .collect();
-    let graded: Vec<Value> = lines.par_iter().map(|line| graded(line, rule)).collect();
     let mut out = BufWriter::new(io::stdout().lock());
-    for row in graded {
-        writeln!(out, "{}", serde_json::to_string(&row)?)?;
+    for row in &graded {
+        writeln!(out, "{}", serde_json::to_string(row)?)?;
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    let reasons = graded.iter().map(|row| row.get("error"));
+    let mut reasons = reasons
+        .zip(&lines)
+        .filter_map(|(reason, (line, _))| Some((line, reason?)));
+    match reasons.next() {
+        Some((line, reason)) if reasons.count() + 1 == lines.len() => bail!(
+            "{}: none of its {} lines can be graded; line {line}: {}",
+            arguments.file.display(),
+            lines.len(),
+            reason.as_str().unwrap_or_default()
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// The line with `equal` and `how` added; a line that cannot be read becomes `{"error"}`.
-fn graded(line: &str, rule: Rule) -> Value {
+fn graded(line: &Result<&str, String>, rule: Rule) -> Value {
+    let line = match line {
+        Ok(line) => line,
+        Err(reason) => return json!({ "error": reason }),
+    };
     let mut row: Map<String, Value> = match serde_json::from_str(line) {
         Ok(row) => row,
         Err(source) => {

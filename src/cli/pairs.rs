@@ -1,7 +1,7 @@
 //! `rerank pairs`: what a verifier learns from.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{Write, stdout},
     path::{Path, PathBuf},
 };
@@ -12,7 +12,7 @@ use indicatif::HumanCount;
 use rerank::{
     answer,
     eval::run::{read_description, read_traces},
-    model::replay,
+    jsonl,
     problem::Reference,
     trace::Candidate,
     train::pairs::{self, Labelled, Options},
@@ -66,7 +66,17 @@ pub fn run(arguments: Arguments) -> Result<()> {
         );
     }
     let mut problems: Vec<Labelled> = Vec::new();
-    for source in &arguments.sources {
+    // A source that is named twice, perhaps by another path, counts once.
+    let mut known = HashSet::new();
+    let sources = arguments.sources.iter();
+    for source in sources.filter(|source| {
+        known.insert(
+            source
+                .canonicalize()
+                .ok()
+                .unwrap_or_else(|| (*source).clone()),
+        )
+    }) {
         if source.is_dir() {
             let run = read_description(source)?;
             let is_right = |reference: &Reference, candidate: &Candidate| {
@@ -83,7 +93,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
                     .filter_map(|trace| pairs::from_trace(trace, &model, &is_right)),
             );
         } else {
-            let rows = String::from_utf8_lossy(&replay::read(source)?).into_owned();
+            let rows = String::from_utf8_lossy(&jsonl::read(source)?).into_owned();
             let rule = arguments.rule.into();
             let is_right = |gold: &str, answer: &str| Some(answer::grade(gold, answer, rule).equal);
             problems.extend(pairs::from_samples(&rows, source, &is_right)?);

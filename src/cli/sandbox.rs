@@ -5,15 +5,16 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use rerank::{
     execute::{Limits, Sandbox, execute},
+    jsonl,
     trace::{Execution, Outcome, Program},
 };
 use serde_json::Value;
 
-use super::{bar, open_sandbox, read_text, with_sandbox_bar};
+use super::{bar, open_sandbox, read_bytes, read_text, with_sandbox_bar};
 
 /// Run model-written Python in isolation: no files, no network, bounded time, memory and output
 #[derive(Subcommand)]
@@ -83,21 +84,14 @@ fn run_one(arguments: &Run) -> Result<()> {
 }
 
 fn run_batch(arguments: &Run) -> Result<()> {
-    let text = read_text(&arguments.file)?;
+    let bytes = read_bytes(&arguments.file)?;
     let mut programs = Vec::new();
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty());
-    for (index, line) in lines {
-        let row: Value = serde_json::from_str(line)
-            .with_context(|| format!("{}, line {}", arguments.file.display(), index + 1))?;
+    for (number, line) in jsonl::lines(&bytes) {
+        let place = || format!("{}, line {number}", arguments.file.display());
+        let line = line.map_err(|reason| anyhow!("{}: {reason}", place()))?;
+        let row: Value = serde_json::from_str(line).with_context(place)?;
         let Some(program) = row.get("program").and_then(Value::as_str) else {
-            bail!(
-                "{}, line {}: there is no text \"program\"",
-                arguments.file.display(),
-                index + 1
-            );
+            bail!("{}: there is no text \"program\"", place());
         };
         programs.push(Some(Program(program.to_owned())));
     }

@@ -8,12 +8,13 @@ use std::{
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
+    jsonl,
     model::{LanguageModel, LlamaCpp, Request, manifest::Role},
     problem::Question,
 };
 use serde_json::{Map, Value, json};
 
-use super::{ModelFile, bar, read_text};
+use super::{ModelFile, bar, read_bytes};
 
 /// Score candidates: JSON lines {"question","candidates":[...]} gain "scores"
 #[derive(Args)]
@@ -51,7 +52,7 @@ enum Reward {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    let text = read_text(&arguments.file)?;
+    let bytes = read_bytes(&arguments.file)?;
     let mut verifier = arguments
         .file_options
         .load(&arguments.verifier, Role::Verifier)?;
@@ -72,13 +73,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
             "--minus-base needs log-probabilities and an adapter: name the verifier as BASE.gguf+ADAPTER.gguf"
         );
     }
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines: Vec<Result<&str, String>> = jsonl::lines(&bytes).map(|(_, line)| line).collect();
     let bar = bar("score", lines.len() as u64);
     let mut out = BufWriter::new(io::stdout().lock());
-    for line in lines {
+    for line in &lines {
         writeln!(
             out,
             "{}",
@@ -92,11 +90,15 @@ pub fn run(arguments: Arguments) -> Result<()> {
 
 /// The line with `scores` added; a line that cannot be scored gains `error` instead.
 fn scored(
-    line: &str,
+    line: &Result<&str, String>,
     verifier: &mut LlamaCpp,
     reward: Reward,
     arguments: &Arguments,
 ) -> Result<Value> {
+    let line = match line {
+        Ok(line) => line,
+        Err(reason) => return Ok(json!({ "error": reason })),
+    };
     let mut row: Map<String, Value> = match serde_json::from_str(line) {
         Ok(row) => row,
         Err(source) => {

@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
-    model::{gguf::Precision, hugging_face, llama::Tokenizer, replay},
+    jsonl,
+    model::{gguf::Precision, hugging_face, llama::Tokenizer},
     problem::Task,
     train::{self, Collapse, Event, Options, lora::Lora, objective::Objective, pairs},
 };
@@ -134,7 +135,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     if let Some(prompts) = models::prompts(&arguments.base) {
         tokenizer.set_prompts(prompts.clone());
     }
-    let rows = String::from_utf8_lossy(&replay::read(&arguments.pairs)?).into_owned();
+    let rows = String::from_utf8_lossy(&jsonl::read(&arguments.pairs)?).into_owned();
     let (problems, skipped) = pairs::parse(&rows, &arguments.pairs)?;
     if problems.is_empty() {
         bail!(

@@ -3,12 +3,12 @@
 //! In: a file of rows `{"question", "gold"?, "samples": [{"model", "kind", "text", "rm_score"?}]}`,
 //! plain or gzip. Rows of kind `cot` are candidates, `code` too; the i-th `pot` row of a model is
 //! the program of that model's i-th `cot` row, and a `code` row is its own program. A question
-//! is found by its text, so that any benchmark file that asks it will do.
+//! is found by its text, so that any benchmark file that asks it will do. A model that was asked for
+//! its reasoning and its answer apart has the latter in a sample's `answer`; such a candidate says
+//! it last.
 
 use std::{
     collections::{HashMap, VecDeque},
-    fs,
-    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -20,7 +20,9 @@ use super::{
     Finished, Generation, LanguageModel, Progress, Request, Sampling, Scored, Ticket, Usage,
 };
 use crate::{
+    answer::{self, Rule},
     error::{Error, Result},
+    jsonl::{self, read},
     problem::{Problem, Question, Reference, Task},
     trace::Stop,
 };
@@ -59,7 +61,6 @@ impl Replay {
     /// The file cannot be read, or not one of its lines can.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = read(path)?;
-        let text = String::from_utf8_lossy(&bytes);
         let mut replay = Self {
             name: path.display().to_string(),
             sha256: format!("{:x}", Sha256::digest(&bytes)),
@@ -69,15 +70,12 @@ impl Replay {
             waiting: Vec::new(),
             tickets: 0,
         };
-        for (index, line) in text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.trim().is_empty())
-        {
-            let row =
-                serde_json::from_str::<RecordedRow>(line).map_err(|source| source.to_string());
+        for (line, text) in jsonl::lines(&bytes) {
+            let row = text.and_then(|text| {
+                serde_json::from_str::<RecordedRow>(text).map_err(|source| source.to_string())
+            });
             match row.and_then(|row| {
-                row.into_row(index)
+                row.into_row(line - 1)
                     .ok_or_else(|| "there is no \"question\"".to_owned())
             }) {
                 Ok(row) => {
@@ -90,7 +88,7 @@ impl Replay {
                 }
                 Err(reason) => replay.damaged.push(Error::Row {
                     path: PathBuf::from(path),
-                    line: index + 1,
+                    line,
                     reason,
                 }),
             }
@@ -232,33 +230,6 @@ fn key(question: &str) -> String {
     question.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A file's bytes, unpacked where they are gzip.
-///
-/// # Errors
-/// A file that cannot be read or unpacked.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let error = |source| Error::Read {
-        path: PathBuf::from(path),
-        source,
-    };
-    let mut bytes = fs::read(path).map_err(error)?;
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        // Some editors begin a text file with a byte order mark.
-        let mark = if bytes.starts_with(b"\xef\xbb\xbf") {
-            3
-        } else {
-            0
-        };
-        bytes.drain(..mark);
-        return Ok(bytes);
-    }
-    let mut unpacked = Vec::new();
-    flate2::read::MultiGzDecoder::new(&bytes[..])
-        .read_to_end(&mut unpacked)
-        .map_err(error)?;
-    Ok(unpacked)
-}
-
 #[derive(Deserialize)]
 struct RecordedRow {
     index: Option<Value>,
@@ -291,9 +262,30 @@ enum RecordedSample {
         #[serde(default)]
         kind: String,
         text: String,
+        answer: Option<Value>,
         rm_score: Option<f64>,
     },
 }
+
+/// What a model replied: its text, and after it the answer that was recorded apart, where the text
+/// does not state one itself.
+fn reply(text: String, answer: Option<&Value>) -> String {
+    let answer = match answer {
+        Some(Value::String(answer)) => answer.trim().to_owned(),
+        Some(Value::Number(answer)) => answer.to_string(),
+        _ => return text,
+    };
+    let found = answer::extract(&text, Rule::Math);
+    let states = found.is_some_and(|found| !GUESSED.contains(&found.by));
+    // "[invalid]" and "None" say that the source found no answer.
+    if states || answer.is_empty() || answer == "None" || answer.starts_with('[') {
+        return text;
+    }
+    format!("{}\nThe answer is {answer}.", text.trim_end())
+}
+
+/// The rules by which an answer is found that a text does not mark as one.
+const GUESSED: [&str; 5] = ["whole", "bold", "last sentence", "last math", "last number"];
 
 impl RecordedRow {
     /// `None` where there is no question.
@@ -311,8 +303,15 @@ impl RecordedRow {
                     model,
                     kind,
                     text,
+                    answer,
                     rm_score,
-                } => (model, kind, text, rm_score),
+                } => {
+                    let text = match kind.as_str() {
+                        "cot" => reply(text, answer.as_ref()),
+                        _ => text,
+                    };
+                    (model, kind, text, rm_score)
+                }
             })
             .collect();
 

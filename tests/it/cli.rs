@@ -355,6 +355,56 @@ fn answers_are_graded_in_order_and_one_bad_line_stops_nothing() {
 }
 
 #[test]
+fn a_byte_that_is_no_text_costs_one_line_and_a_file_of_bad_lines_is_an_error() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("pairs.jsonl");
+    let good = "{\"gold\": \"18\", \"answer\": \"18\"}\n".as_bytes();
+    let bad = b"\xef\xbb\xbf{\"gold\": \"\xff\", \"answer\": \"1\"}\r\n\r\n";
+    fs::write(&file, [bad, good].concat()).unwrap();
+    let graded = stdout(&rerank(&["grade", text(&file)]));
+    let rows: Vec<Value> = graded
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows[0]["error"], "this is not UTF-8 (from byte 11)");
+    assert_eq!((rows.len(), &rows[1]["equal"]), (2, &true.into()));
+
+    fs::write(&file, [bad.as_slice(), b"7\n"].concat()).unwrap();
+    let output = rerank(&["grade", text(&file)]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        message.contains("none of its 2 lines can be graded; line 1: this is not UTF-8"),
+        "{message}"
+    );
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn an_answer_recorded_apart_from_the_text_is_the_candidates() {
+    let folder = tempdir().unwrap();
+    let recording = folder.path().join("samples.jsonl");
+    let samples = serde_json::json!([
+        { "kind": "cot", "text": "Take 3 of the 10 away.", "answer": "7" },
+        { "kind": "cot", "text": "Half of 14.", "answer": 7.0 },
+        { "kind": "cot", "text": "The answer is 8.", "answer": "7" },
+        { "kind": "cot", "text": "It must be 9.", "answer": "[invalid]" },
+        { "kind": "pot", "text": "answer = 10 - 3", "answer": 7 },
+    ]);
+    let row = serde_json::json!({ "question": "Q?", "gold": "7", "samples": samples });
+    fs::write(&recording, row.to_string()).unwrap();
+    let arguments = ["solve", "Q?", "--replay", text(&recording), "--json"];
+    let trace: Value = serde_json::from_str(&stdout(&rerank(&arguments))).unwrap();
+    let answers = trace["candidates"].as_array().unwrap().iter();
+    let answers: Vec<&Value> = answers.map(|one| &one["answer"]).collect();
+    assert_eq!(answers, ["7", "7.0", "8", "9"]);
+    assert_eq!(
+        trace["candidates"][0]["text"],
+        "Take 3 of the 10 away.\nThe answer is 7."
+    );
+}
+
+#[test]
 fn programs_run_alone_or_by_the_line() {
     let folder = tempdir().unwrap();
     let program = folder.path().join("p.py");
@@ -615,7 +665,7 @@ fn a_run_is_continued_only_as_itself_and_by_one_process() {
     let of = |rows: &str| {
         let rows = path(rows);
         [
-            "eval", "gsm8k", "--replay", &replay, "--data", &rows, "--out", &out,
+            "eval", "gsm8k", "--replay", &replay, "--data", &rows, "--force", "--out", &out,
         ]
         .map(str::to_owned)
     };
@@ -695,6 +745,10 @@ fn pairs_cross_runs_of_the_same_problem() {
         (&1.into(), &1.into()),
         "{statistics}"
     );
+    // A folder named twice, by another path, counts once.
+    let again = [&arguments[..], &[&path("right/../right")]].concat();
+    let again: Value = serde_json::from_str(&stdout(&rerank(&again))).unwrap();
+    assert_eq!(again["solutions"], statistics["solutions"]);
     let row = json(Path::new(&path("pairs.jsonl")));
     assert_eq!(
         (&row["chosen"], &row["rejected"]),
