@@ -6,33 +6,59 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use indicatif::HumanCount;
 use rerank::{
-    eval::run::{self, Description},
-    problem::Problem,
+    eval::{
+        merge::merge,
+        metrics::Summary,
+        run::{self, Description, Event, Shard},
+    },
+    model::hub::{Freshness, Kind, RemoteFile},
     settle::Until,
     solve::Models,
-    task::Benchmark,
+    task::{Benchmark, Problems},
 };
 
-use super::{ModelArguments, bar, open_replay, open_sandbox, report, solve};
+use super::{ModelArguments, bar, models, open_replay, open_sandbox, report, solve};
 
 /// Solve a benchmark and report how each selector does
 #[derive(Args)]
-#[command(after_help = "Examples:
-  rerank eval gsm8k --data test.jsonl --reasoner qwen2.5-math-1.5b.gguf -n 16 --out out/gsm8k
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
+  rerank eval --list
+  rerank eval gsm8k --reasoner qwen2.5-math-1.5b.gguf -n 16 --out out/gsm8k
+  rerank eval gsm8k --data test.jsonl --reasoner qwen2.5-math-1.5b.gguf --shard 1/4 --out out/1
+  rerank eval merge out/1 out/2 out/3 out/4 --out out/gsm8k
   rerank eval gsm8k --replay samples.jsonl.gz
 
-A run that was stopped goes on when it is started again with the same --out.")]
+A run that was stopped goes on when it is started again with the same --out."
+)]
 pub struct Arguments {
-    /// A benchmark that comes with rerank (gsm8k, math, svamp, ...), or the path of a manifest (.toml)
-    benchmark: String,
-    /// The rows, as JSON Lines; with --replay the recording's own problems by default
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// A benchmark that comes with rerank (see --list), or the path of a manifest (.toml)
+    #[arg(required_unless_present = "list")]
+    benchmark: Option<String>,
+    /// List the benchmarks that come with rerank
+    #[arg(long, exclusive = true)]
+    list: bool,
+    /// The rows, as JSON Lines, a JSON array or Parquet; by default they come from where the
+    /// manifest says, and with --replay from the recording itself
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+    /// Evaluate rows that are not those the manifest was written for: another split, a part
+    #[arg(long)]
+    force: bool,
     /// Only the first K problems
     #[arg(long, value_name = "K")]
     limit: Option<usize>,
+    /// Only the problems of one machine of n; `rerank eval merge` puts the shards together
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// Folder for traces.jsonl, run.json, summary.json, report.md and report.html
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -43,14 +69,49 @@ pub struct Arguments {
     json: bool,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    Merge(MergeArguments),
+}
+
+/// Put the shards of a run together
+#[derive(Args)]
+struct MergeArguments {
+    /// The --out folders of all shards, in any order
+    #[arg(required = true, value_name = "DIR")]
+    shards: Vec<PathBuf>,
+    /// Folder for the whole run
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 pub fn run(arguments: Arguments) -> Result<()> {
-    let benchmark = Benchmark::find(&arguments.benchmark)?;
-    let mut problems = problems(&arguments, &benchmark)?;
+    if let Some(Command::Merge(arguments)) = arguments.command {
+        let summary = merge(&arguments.shards, &arguments.out)?;
+        return show(&summary, arguments.json);
+    }
+    let Some(name) = &arguments.benchmark else {
+        return list();
+    };
+    let benchmark = Benchmark::find(name)?;
+    let Problems {
+        mut problems,
+        unreadable,
+    } = problems(&arguments, &benchmark)?;
+    warn_of_unreadable(&unreadable, problems.len());
     problems.truncate(arguments.limit.unwrap_or(usize::MAX));
-    let mut loaded = arguments.models.load(benchmark.task)?;
+    if arguments.models.replay.is_none() {
+        for problem in &mut problems {
+            problem.question.text = benchmark.asked(&problem.question.text);
+        }
+    }
     if problems.is_empty() {
         bail!("there are no problems to solve");
     }
+    let mut loaded = arguments.models.load(benchmark.task)?;
     let sandbox = open_sandbox()?;
     let options = solve::options(&arguments.models, &loaded, benchmark.rule);
 
@@ -69,9 +130,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
     }
     let description = Description {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        benchmark: benchmark.name.clone(),
+        benchmark: name.clone(),
         problems: problems.len(),
         problems_sha256: run::problems_sha256(&problems),
+        unreadable,
+        shard: arguments.shard,
         answers: benchmark.rule,
         models,
         parameters,
@@ -106,35 +169,105 @@ pub fn run(arguments: Arguments) -> Result<()> {
         &options,
         &description,
         out,
-        &|done, all| {
-            bar.set_length(all as u64);
-            bar.set_position(done as u64);
+        &|event| {
+            match event {
+            Event::Solved { done, all } => {
+                bar.set_length(all as u64);
+                bar.set_position(done as u64);
+            }
+            Event::Repaired { path, bytes } => bar.suspend(|| {
+                warn(&format!(
+                    "the last line of {} was cut off ({bytes} bytes) and is removed; its problem is solved again",
+                    path.display()
+                ));
+            }),
+        }
         },
     )?;
     bar.finish_and_clear();
+    show(&summary, arguments.json)
+}
 
-    if arguments.json {
-        writeln!(stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
+/// The benchmarks that come with rerank, a line each.
+fn list() -> Result<()> {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    for benchmark in Benchmark::all() {
+        let rows = benchmark
+            .rows
+            .map_or(String::new(), |rows| HumanCount(rows as u64).to_string());
+        let source = benchmark
+            .source
+            .as_ref()
+            .map_or("--data".to_owned(), |source| source.name());
+        table.add_row([
+            Cell::new(&benchmark.name),
+            Cell::new(rows).set_alignment(CellAlignment::Right),
+            Cell::new(source),
+            Cell::new(&benchmark.about),
+        ]);
+    }
+    Ok(writeln!(stdout(), "{}", table.trim_fmt())?)
+}
+
+fn show(summary: &Summary, as_json: bool) -> Result<()> {
+    if as_json {
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(summary)?)?;
     } else {
-        writeln!(stdout(), "{}", report::table(&summary))?;
-        writeln!(stdout(), "{}", report::footer(&summary))?;
+        writeln!(stdout(), "{}", report::table(summary))?;
+        writeln!(stdout(), "{}", report::footer(summary))?;
     }
     Ok(())
 }
 
-fn problems(arguments: &Arguments, benchmark: &Benchmark) -> Result<Vec<Problem>> {
+#[expect(clippy::print_stderr, reason = "a warning, and the work goes on")]
+fn warn(message: &str) {
+    eprintln!("rerank: {message}");
+}
+
+/// Says which rows are not counted.
+fn warn_of_unreadable(unreadable: &[(String, String)], problems: usize) {
+    const NAMED_MAX: usize = 20;
+    if unreadable.is_empty() {
+        return;
+    }
+    let named = unreadable.iter().take(NAMED_MAX);
+    let mut named: Vec<String> = named.map(|(id, gold)| format!("{id} ({gold:?})")).collect();
+    if unreadable.len() > NAMED_MAX {
+        named.push("... (run.json names all)".to_owned());
+    }
+    warn(&format!(
+        "{} of {} rows are left out, because their gold answer cannot be read: {}",
+        unreadable.len(),
+        unreadable.len() + problems,
+        named.join(", ")
+    ));
+}
+
+fn problems(arguments: &Arguments, benchmark: &Benchmark) -> Result<Problems> {
     if let Some(path) = &arguments.data {
-        return Ok(benchmark.problems(path)?);
+        return Ok(benchmark.problems(path, arguments.force)?);
     }
     let Some(path) = &arguments.models.replay else {
-        bail!(
-            "no problems were named: give --data FILE with the rows of {}",
-            benchmark.name
-        );
+        let hub = models::hub()?;
+        let fetch = |repository: &str, revision: &str, file: &str| {
+            let file = RemoteFile {
+                kind: Kind::Dataset,
+                repository: repository.to_owned(),
+                revision: revision.to_owned(),
+                file: file.to_owned(),
+                sha256: None,
+            };
+            models::with_bytes_bar(&benchmark.name, |progress| {
+                hub.fetch(&file, Freshness::Cached, progress)
+            })
+        };
+        return Ok(benchmark.fetch(&fetch, arguments.force)?);
     };
     let replay = open_replay(path)?;
-    let problems: Vec<Problem> = replay.problems().collect();
-    if problems.is_empty() {
+    let problems = benchmark.recorded(&replay);
+    if problems.problems.is_empty() {
         bail!(
             "{} holds no gold answers: give --data FILE with the rows of {}",
             path.display(),

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use rerank::model::{
-    Prompts,
+    Progress, Prompts,
     hub::{Address, Freshness, Hub},
     manifest::{self, Manifest, Role},
 };
@@ -151,19 +151,28 @@ fn named(name: &str) -> Result<Named> {
 }
 
 fn pull(address: &Address, sha256: &[String], freshness: Freshness) -> Result<PathBuf> {
+    let hub = hub()?;
+    let path = with_bytes_bar(&address.to_string(), |progress| {
+        hub.model(address, sha256, freshness, progress)
+    });
+    Ok(path?)
+}
+
+/// Calls `download` with a progress bar that counts bytes.
+pub(super) fn with_bytes_bar<T>(name: &str, download: impl FnOnce(Progress) -> T) -> T {
     let style = ProgressStyle::with_template(
         "{prefix} {bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} (left: {eta})",
     )
     .expect("the template is valid");
     let bar = ProgressBar::new(0)
         .with_style(style)
-        .with_prefix(address.to_string());
-    let path = hub()?.model(address, sha256, freshness, &|done, all| {
+        .with_prefix(name.to_owned());
+    let output = download(&|done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
-    })?;
+    });
     bar.finish_and_clear();
-    Ok(path)
+    output
 }
 
 /// The hub as this process's environment describes it.

@@ -1,6 +1,7 @@
-//! Batch evaluation: [`run`](mod@run) solves a benchmark and records traces, [`metrics`] turns
-//! traces into numbers, [`report`] into pages.
+//! Batch evaluation: [`run`](mod@run) solves a benchmark and records traces, [`merge`](mod@merge)
+//! puts the shards of a run together, [`metrics`] turns traces into numbers, [`report`] into pages.
 
+pub mod merge;
 pub mod metrics;
 pub mod report;
 pub mod run;

@@ -1,18 +1,21 @@
 //! Solves a benchmark, problem by problem, and records every trace as it is finished.
 //!
-//! Out: a folder with `run.json` (what was run), `traces.jsonl` (one line per problem, flushed as
-//! it is written) and `summary.json`. A run that was stopped goes on where it ended.
+//! Out: a folder with `run.json` (what was run), `traces.jsonl` (one line per problem, written as it
+//! is finished, in the end in the problems' order) and `summary.json`. A run that was stopped, at
+//! whatever moment, goes on where it ended and comes to the same traces.
 
 use std::{
     collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions, TryLockError},
-    io::{BufWriter, ErrorKind, Write},
+    io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
+    str::FromStr,
     sync::atomic::Ordering,
 };
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{metrics::Summary, report};
@@ -20,6 +23,7 @@ use crate::{
     answer::Rule,
     error::{Error, Result},
     execute::Sandbox,
+    jsonl,
     problem::Problem,
     solve::{self, Models, Options, solve_all},
     task::Benchmark,
@@ -33,10 +37,16 @@ pub struct Description {
     pub version: String,
     /// The benchmark.
     pub benchmark: String,
-    /// Problems asked for.
+    /// Problems asked for, those of other shards included.
     pub problems: usize,
     /// SHA-256 of their ids, texts and references, in hexadecimal.
     pub problems_sha256: String,
+    /// Id and gold answer of the rows that were left out because that cannot be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<(String, String)>,
+    /// Which of the problems this run solves, where it does not solve all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// How answers are found and compared.
     pub answers: Rule,
     /// Role, name and SHA-256 of each model.
@@ -52,6 +62,71 @@ pub struct Description {
     pub rule: String,
     /// Where every random choice came from.
     pub seed: u64,
+}
+
+/// Every n-th problem, so that n machines share a run; written `i/n`, i from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Shard {
+    /// Which one, from 1.
+    pub index: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Shard {
+    /// Whether the problem at this place, from 0, is the shard's.
+    pub fn holds(self, place: usize) -> bool {
+        place % self.of == self.index - 1
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/');
+        let shard = parts.and_then(|(index, of)| {
+            let (index, of) = (index.parse().ok()?, of.parse().ok()?);
+            Some(Self { index, of })
+        });
+        shard
+            .filter(|shard| (1..=shard.of).contains(&shard.index))
+            .ok_or_else(|| "it must be i/n with i from 1 to n, as in 2/4".to_owned())
+    }
+}
+
+impl TryFrom<String> for Shard {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Shard> for String {
+    fn from(shard: Shard) -> Self {
+        format!("{}/{}", shard.index, shard.of)
+    }
+}
+
+/// What is told as a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The last line of a stopped run's traces was cut off, and was removed.
+    Repaired {
+        /// The file.
+        path: &'a Path,
+        /// Bytes removed.
+        bytes: usize,
+    },
+    /// Problems are solved.
+    Solved {
+        /// So many, those of an earlier start included.
+        done: usize,
+        /// Of so many.
+        all: usize,
+    },
 }
 
 /// SHA-256 of the problems' ids, texts and references, in hexadecimal.
@@ -87,37 +162,38 @@ pub fn run(
     options: &Options,
     description: &Description,
     out: &Path,
-    progress: &dyn Fn(usize, usize),
+    tell: &dyn Fn(Event),
 ) -> Result<Summary> {
-    create_folder(out)?;
     unique(problems)?;
+    create_folder(out)?;
     let _lock = lock(out)?;
     let path = out.join("traces.jsonl");
     claim(out, description, &path)?;
-    let mut traces = finished(&path)?;
+    let mut traces = finished(&path, tell)?;
+    let mut record = Record::open(&path, traces.len())?;
     let ids: HashSet<String> = traces.iter().map(|trace| trace.id.clone()).collect();
-    let write_error = |source| Error::Write {
-        path: path.clone(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&path)
-        .map_err(write_error)?;
-    let mut file = BufWriter::new(file);
-
-    progress(traces.len(), problems.len());
-    let quiet = |_: solve::Stage, _: usize, _: usize| {};
-    let by_id: HashMap<&str, &Problem> = problems
+    let mine: Vec<&Problem> = problems
         .iter()
-        .map(|problem| (problem.question.id.as_str(), problem))
+        .enumerate()
+        .filter(|(place, _)| description.shard.is_none_or(|shard| shard.holds(*place)))
+        .map(|(_, problem)| problem)
         .collect();
-    let mut left = problems
+    let told = |done| {
+        let all = mine.len();
+        tell(Event::Solved { done, all });
+    };
+
+    told(traces.len());
+    let quiet = |_: solve::Stage, _: usize, _: usize| {};
+    let by_id: HashMap<&str, &Problem> = mine
+        .iter()
+        .map(|problem| (problem.question.id.as_str(), *problem))
+        .collect();
+    let mut left = mine
         .iter()
         .map(|problem| &problem.question)
         .filter(|question| !ids.contains(&question.id));
-    let mut record = |mut trace: Trace| {
+    let mut keep = |mut trace: Trace| {
         if trace
             .stopped
             .is_some_and(|stopped| stopped.why == Why::Interrupted)
@@ -128,31 +204,21 @@ pub fn run(
         let problem = by_id[trace.id.as_str()];
         trace.correct = Some(benchmark.is_correct(trace.answer.as_deref(), &problem.reference));
         trace.reference = Some(problem.reference.clone());
-        serde_json::to_writer(&mut file, &trace).map_err(|source| write_error(source.into()))?;
-        file.write_all(b"\n")
-            .and_then(|()| file.flush())
-            .map_err(write_error)?;
+        record.add(&trace)?;
         traces.push(trace);
-        progress(traces.len(), problems.len());
+        told(traces.len());
         Ok(())
     };
-    solve_all(&mut left, models, sandbox, options, &quiet, &mut record)?;
+    solve_all(&mut left, models, sandbox, options, &quiet, &mut keep)?;
     if options.interrupted.load(Ordering::Relaxed) {
         return Err(Error::Options(format!(
             "stopped after {} of {} problems; start it again with the same --out to go on",
             traces.len(),
-            problems.len()
+            mine.len()
         )));
     }
-    let place: HashMap<&str, usize> = problems
-        .iter()
-        .zip(0..)
-        .map(|(problem, place)| (problem.question.id.as_str(), place))
-        .collect();
     // Lines are in the order of finishing, which chance has a part in, until all are there.
-    let place_of = |trace: &Trace| place.get(trace.id.as_str()).copied();
-    if !traces.is_sorted_by_key(place_of) {
-        traces.sort_by_key(place_of);
+    if put_in_order(&mut traces, &mine) {
         write_traces(&path, &traces)?;
     }
     let run = report::Run::of(report::name(out), description.clone(), traces);
@@ -162,10 +228,71 @@ pub fn run(
 
 /// Makes a folder, unless it is there.
 pub(super) fn create_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|source| Error::Write {
+    fs::create_dir_all(path).map_err(|source| write_error(path, source))
+}
+
+/// `traces.jsonl`, open for more.
+struct Record {
+    path: PathBuf,
+    file: File,
+    /// Bytes and traces that are safe in it.
+    bytes: u64,
+    traces: usize,
+}
+
+impl Record {
+    fn open(path: &Path, traces: usize) -> Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        let opened = file.and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (bytes, file) = opened.map_err(|source| write_error(path, source))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            bytes,
+            traces,
+        })
+    }
+
+    /// Adds a line, in one call to the system: a process that is killed leaves it whole, or cut off
+    /// at its end.
+    fn add(&mut self, trace: &Trace) -> Result<()> {
+        let mut line = serde_json::to_vec(trace).expect("a trace is JSON");
+        line.push(b'\n');
+        if let Err(source) = self.file.write_all(&line) {
+            // What was written of the line; where even that fails, the next start removes it.
+            let _ = self.file.set_len(self.bytes);
+            let message = format!(
+                "{source}; the {} problems that were finished are safe, and the same command goes on from there",
+                self.traces
+            );
+            return Err(write_error(
+                &self.path,
+                io::Error::new(source.kind(), message),
+            ));
+        }
+        self.bytes += line.len() as u64;
+        self.traces += 1;
+        Ok(())
+    }
+}
+
+/// Sorts traces as the problems are; whether they were not.
+fn put_in_order(traces: &mut [Trace], problems: &[&Problem]) -> bool {
+    let ids = problems.iter().map(|problem| problem.question.id.as_str());
+    let places: HashMap<&str, usize> = ids.zip(0..).collect();
+    let place = |trace: &Trace| places.get(trace.id.as_str()).copied();
+    if traces.is_sorted_by_key(place) {
+        return false;
+    }
+    traces.sort_by_key(place);
+    true
+}
+
+pub(super) fn write_error(path: &Path, source: io::Error) -> Error {
+    Error::Write {
         path: path.to_owned(),
         source,
-    })
+    }
 }
 
 /// Checks that ids tell problems apart: a run that was stopped goes on by them.
@@ -184,19 +311,16 @@ fn unique(problems: &[Problem]) -> Result<()> {
 }
 
 /// Keeps other processes from writing into the folder while the returned file lives.
-fn lock(out: &Path) -> Result<File> {
+pub(super) fn lock(out: &Path) -> Result<File> {
     let path = out.join("run.lock");
-    let file = File::create(&path).map_err(|source| Error::Write {
-        path: path.clone(),
-        source,
-    })?;
+    let file = File::create(&path).map_err(|source| write_error(&path, source))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Options(format!(
             "another rerank is writing into {}; wait for it, or use another --out",
             out.display()
         ))),
-        Err(TryLockError::Error(source)) => Err(Error::Write { path, source }),
+        Err(TryLockError::Error(source)) => Err(write_error(&path, source)),
     }
 }
 
@@ -217,51 +341,48 @@ fn claim(out: &Path, description: &Description, traces: &Path) -> Result<()> {
     if found == *description {
         return Ok(());
     }
-    let (found, asked) = (
-        serde_json::to_value(&found),
-        serde_json::to_value(description),
-    );
-    let (found, asked) = (found.unwrap_or_default(), asked.unwrap_or_default());
-    let differs = asked
-        .as_object()
-        .into_iter()
-        .flatten()
-        .find(|(key, value)| found.get(key) != Some(*value));
-    let (key, value) = differs.map_or((String::new(), String::new()), |(key, value)| {
-        (key.clone(), value.to_string())
-    });
-    let before = found.get(&key).map(ToString::to_string).unwrap_or_default();
+    let (key, before, now) = difference(&found, description);
     Err(Error::Options(format!(
-        "{} holds another run ({key} is {before} there and {value} here); use another --out, or remove it",
+        "{} holds another run ({key} is {before} there and {now} here); use another --out, or remove it",
         out.display()
     )))
 }
 
+/// The first field in which two descriptions differ, and what it is in each.
+pub(super) fn difference(left: &Description, right: &Description) -> (String, String, String) {
+    let fields = |of| match serde_json::to_value(of) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    let (left, right) = (fields(left), fields(right));
+    let differs = |key: &&String| left.get(*key) != right.get(*key);
+    let key = left.keys().chain(right.keys()).find(differs);
+    let key = key.cloned().unwrap_or_default();
+    let value =
+        |of: &Map<String, Value>| of.get(&key).map_or("nothing".to_owned(), Value::to_string);
+    (key.clone(), value(&left), value(&right))
+}
+
 /// The traces a stopped run left; a last line that was cut off is removed from the file.
-fn finished(path: &PathBuf) -> Result<Vec<Trace>> {
+fn finished(path: &Path, tell: &dyn Fn(Event)) -> Result<Vec<Trace>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(source) if source.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => {
             return Err(Error::Read {
-                path: path.clone(),
+                path: path.to_owned(),
                 source,
             });
         }
     };
-    let whole = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |place| place + 1);
+    let end = bytes.iter().rposition(|byte| *byte == b'\n');
+    let whole = end.map_or(0, |place| place + 1);
     if whole < bytes.len() {
-        let cut = OpenOptions::new()
-            .write(true)
-            .open(path)
-            .and_then(|file| file.set_len(whole as u64));
-        cut.map_err(|source| Error::Write {
-            path: path.clone(),
-            source,
-        })?;
+        let file = OpenOptions::new().write(true).open(path);
+        file.and_then(|file| file.set_len(whole as u64))
+            .map_err(|source| write_error(path, source))?;
+        let bytes = bytes.len() - whole;
+        tell(Event::Repaired { path, bytes });
     }
     read_traces(path)
 }
@@ -283,54 +404,59 @@ pub fn read_description(out: &Path) -> Result<Description> {
     })
 }
 
-/// Reads a file of traces.
+/// Reads a file of traces. A last line without its end is one that is being written, or whose
+/// writer was stopped: it is passed over.
 ///
 /// # Errors
 /// A file that cannot be read; a line that is not a trace.
 pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let parse = |(index, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|source| Error::Row {
+    let mut bytes = jsonl::read(path)?;
+    let end = bytes.iter().rposition(|byte| *byte == b'\n');
+    let torn = bytes.split_off(end.map_or(0, |place| place + 1));
+    if serde_json::from_slice::<Trace>(&torn).is_ok() {
+        bytes.extend(torn);
+    }
+    let parse = |(line, text): (usize, Result<&str, String>)| {
+        let trace = text.and_then(|text| serde_json::from_str(text).map_err(|e| e.to_string()));
+        trace.map_err(|reason| Error::Row {
             path: path.to_owned(),
-            line: index + 1,
-            reason: format!("this is no trace ({source}); without the line the rest can be used"),
+            line,
+            reason: format!("this is no trace ({reason}); without the line the rest can be used"),
         })
     };
-    let lines: Vec<(usize, &str)> = text.lines().enumerate().collect();
+    let lines: Vec<_> = jsonl::lines(&bytes).collect();
     lines.into_par_iter().map(parse).collect()
 }
 
-/// Writes a file of traces under a temporary name and renames it.
-fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
-    let error = |source| Error::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let temporary = path.with_extension("jsonl.part");
-    let mut file = BufWriter::new(File::create(&temporary).map_err(error)?);
-    for trace in traces {
-        serde_json::to_writer(&mut file, trace).map_err(|source| error(source.into()))?;
-        file.write_all(b"\n").map_err(error)?;
-    }
-    let file = file
-        .into_inner()
-        .map_err(|source| error(source.into_error()))?;
-    file.sync_all().map_err(error)?;
-    fs::rename(&temporary, path).map_err(error)
+/// Writes a file of traces, whole or not at all.
+pub(super) fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
+    write_whole(path, |file| {
+        let mut file = BufWriter::new(file);
+        for trace in traces {
+            serde_json::to_writer(&mut file, trace)?;
+            file.write_all(b"\n")?;
+        }
+        file.flush()
+    })
 }
 
-/// Writes a JSON file under a temporary name and renames it.
+/// Writes a JSON file, whole or not at all.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let error = |source| Error::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let temporary = path.with_extension("json.part");
-    let file = File::create(&temporary).map_err(error)?;
-    serde_json::to_writer_pretty(&file, value).map_err(|source| error(source.into()))?;
-    file.sync_all().map_err(error)?;
-    fs::rename(&temporary, path).map_err(error)
+    write_whole(path, |file| Ok(serde_json::to_writer_pretty(file, value)?))
+}
+
+/// Writes a file under a temporary name and renames it; where it cannot be written, the one that
+/// was there stays.
+fn write_whole(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".part");
+    let written = File::create(&temporary).and_then(|file| {
+        write(&file)?;
+        file.sync_all()
+    });
+    let written = written.and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        write_error(path, source)
+    })
 }

@@ -21,7 +21,8 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
-    model::replay::{plain, read},
+    jsonl::read,
+    model::replay::plain,
 };
 
 /// How close is too close.

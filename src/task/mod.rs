@@ -1,31 +1,40 @@
 //! Benchmarks: rows of a data set -> [`Problem`]s, and answer -> correct?
 //!
-//! A benchmark is a manifest under `eval/` (TOML) that names the fields of a row and the rule by
-//! which its answers are found and compared. A user adds one by writing such a file.
+//! A benchmark is a manifest under `eval/` (TOML) that says where its rows come from, what their
+//! fields are called, and how answers are found and graded. A user adds one by writing such a file.
 
 pub mod contamination;
 pub mod generate;
 
 use std::path::{Path, PathBuf};
 
+use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     answer::{self, Rule},
     error::{Error, Result},
-    model::replay::{plain, read},
+    model::replay::{Replay, plain},
     problem::{Problem, Question, Reference, Task},
     trace::Trace,
 };
 
+pub mod rows;
+pub mod source;
+
+pub use source::Source;
+
 /// The benchmarks that come with this crate.
 const MANIFESTS: &[(&str, &str)] = &[
     ("gsm8k", include_str!("../../eval/gsm8k.toml")),
+    ("gsm8k-train", include_str!("../../eval/gsm8k-train.toml")),
     ("gsm-hard", include_str!("../../eval/gsm-hard.toml")),
     ("math", include_str!("../../eval/math.toml")),
+    ("math-train", include_str!("../../eval/math-train.toml")),
     ("math500", include_str!("../../eval/math500.toml")),
     ("svamp", include_str!("../../eval/svamp.toml")),
+    ("asdiv", include_str!("../../eval/asdiv.toml")),
     ("multiarith", include_str!("../../eval/multiarith.toml")),
     ("addsub", include_str!("../../eval/addsub.toml")),
     ("singleop", include_str!("../../eval/singleop.toml")),
@@ -45,8 +54,34 @@ pub struct Benchmark {
     pub task: Task,
     /// How answers are found and compared.
     pub rule: Rule,
+    /// How a solution is found right or wrong.
+    #[serde(default)]
+    pub grader: Grader,
+    /// Which part of the data set it is: `test`, `train` ...
+    pub split: Option<String>,
+    /// What a model is asked, with `{question}` where the question goes; the question alone where
+    /// there is none. A recording is asked by the question alone.
+    pub prompt: Option<String>,
+    /// How many rows a file of it has.
+    pub rows: Option<usize>,
+    /// What [`rows::sha256`] gives for its questions and golds, whatever file holds them.
+    pub sha256: Option<String>,
     /// The names of a row's fields.
     pub fields: Fields,
+    /// Where the rows come from.
+    pub source: Option<Source>,
+    /// The folder of the manifest, from which a source's path is read.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// How a solution is found right or wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grader {
+    /// Its final answer is compared with the gold one.
+    #[default]
+    Answer,
 }
 
 /// Where a row holds what.
@@ -57,7 +92,10 @@ pub struct Fields {
     pub question: Names,
     /// The gold answer, bare or as a worked solution that ends in it.
     pub answer: String,
-    /// What tells rows apart; the row's number, from 0, where there is no such field.
+    /// A regular expression that matches the whole of that field; its first group is the gold
+    /// answer, bare. Without one, the gold is found as in a solution.
+    pub gold: Option<String>,
+    /// What tells rows apart; the row's number, from 0, where rows have no such field.
     pub id: Option<String>,
 }
 
@@ -78,6 +116,15 @@ impl Names {
             Self::Several(names) => names,
         }
     }
+}
+
+/// What the rows of a benchmark came to.
+#[derive(Clone, Debug, Default)]
+pub struct Problems {
+    /// The problems, in the order of the rows.
+    pub problems: Vec<Problem>,
+    /// Rows whose gold answer cannot be read, so that no solution could be found right: id and gold.
+    pub unreadable: Vec<(String, String)>,
 }
 
 impl Benchmark {
@@ -105,74 +152,163 @@ impl Benchmark {
                 });
             }
         };
-        toml::from_str(&text).map_err(|source| Error::Row {
-            line: source
-                .span()
-                .map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
-            path,
-            reason: source.message().to_owned(),
-        })
+        Self::parse(&text, &path)
     }
 
-    /// Reads the rows of a JSON Lines file, plain or gzip.
+    /// The benchmarks that come with this crate.
+    pub fn all() -> Vec<Self> {
+        let parse = |(name, text): &(&str, &str)| {
+            Self::parse(text, Path::new(name)).expect("the crate's own manifests are valid")
+        };
+        MANIFESTS.iter().map(parse).collect()
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self> {
+        let error = |line, reason| Error::Row {
+            path: path.to_owned(),
+            line,
+            reason,
+        };
+        let mut benchmark: Self = toml::from_str(text).map_err(|source| {
+            let line = source
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            error(line, source.message().to_owned())
+        })?;
+        benchmark.folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let source = benchmark.source.iter();
+        for fields in source
+            .filter_map(|source| source.fields.as_ref())
+            .chain([&benchmark.fields])
+        {
+            fields
+                .gold_pattern()
+                .map_err(|reason| error(1, format!("fields.gold: {reason}")))?;
+        }
+        if let Some(prompt) = &benchmark.prompt
+            && !prompt.contains("{question}")
+        {
+            let reason = "prompt: it has no {question} where the question goes";
+            return Err(error(1, reason.to_owned()));
+        }
+        Ok(benchmark)
+    }
+
+    /// Reads the problems of a file: JSON Lines, plain or gzip, a JSON array, or Parquet.
     ///
     /// # Errors
-    /// A file that cannot be read; a row that is not JSON or lacks a field; a gold answer in which
-    /// no answer can be found.
-    pub fn problems(&self, path: &Path) -> Result<Vec<Problem>> {
-        let bytes = read(path)?;
-        let text = String::from_utf8_lossy(&bytes);
-        let lines = text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.trim().is_empty());
-        lines
-            .map(|(index, line)| {
-                self.problem(index, line).map_err(|reason| Error::Row {
-                    path: path.to_owned(),
-                    line: index + 1,
-                    reason,
-                })
-            })
-            .collect()
+    /// A file that cannot be read; a row that is not JSON or lacks a field; unless `force`d, a file
+    /// that is not the one the manifest was written for.
+    pub fn problems(&self, path: &Path, force: bool) -> Result<Problems> {
+        let rows = rows::read(path)?;
+        if !force {
+            self.check(path, &rows)?;
+        }
+        self.gather(&self.fields, vec![(path.to_owned(), rows)])
     }
 
-    fn problem(&self, index: usize, line: &str) -> Result<Problem, String> {
-        let row: Value = serde_json::from_str(line).map_err(|source| source.to_string())?;
-        let field = |name: &str| {
-            row.get(name).ok_or_else(|| {
-                format!(
-                    "there is no field {name:?}, which the manifest of {} names",
-                    self.name
-                )
-            })
+    /// The problems of a recording, which brings its own gold answers.
+    pub fn recorded(&self, replay: &Replay) -> Problems {
+        let mut all = Problems::default();
+        for problem in replay.problems() {
+            if self.task == Task::Code || self.can_be_found(&problem.reference.answer) {
+                all.problems.push(problem);
+            } else {
+                all.unreadable
+                    .push((problem.question.id, problem.reference.answer));
+            }
+        }
+        all
+    }
+
+    /// Problems from the rows of one file or several, numbered through.
+    fn gather(&self, fields: &Fields, files: Vec<(PathBuf, rows::Rows)>) -> Result<Problems> {
+        let gold = fields.gold_pattern().expect("checked when it was read");
+        let mut all = Problems::default();
+        let mut number = 0;
+        for (path, rows) in files {
+            for (line, row) in rows {
+                let read = self.problem(fields, gold.as_ref(), number, &row);
+                match read.map_err(|reason| Error::Row {
+                    path: path.clone(),
+                    line,
+                    reason,
+                })? {
+                    Ok(problem) => all.problems.push(problem),
+                    Err(unreadable) => all.unreadable.push(unreadable),
+                }
+                number += 1;
+            }
+        }
+        Ok(all)
+    }
+
+    /// A row's problem; or, where its gold cannot be read, its id and gold.
+    fn problem(
+        &self,
+        fields: &Fields,
+        gold: Option<&Regex>,
+        number: usize,
+        row: &Value,
+    ) -> Result<Result<Problem, (String, String)>, String> {
+        let field = |name: &str| self.field(row, name);
+        let id = match fields.id.as_ref().and_then(|name| row.get(name)) {
+            Some(id) => plain(id),
+            None => number.to_string(),
         };
-        let id = match &self.fields.id {
-            Some(name) => plain(field(name)?),
-            None => index.to_string(),
+        let text = fields.question_of(row).map_err(|name| self.lacks(&name))?;
+        let worked = plain(field(&fields.answer)?);
+        let answer = match gold {
+            Some(pattern) => pattern
+                .captures(&worked)
+                .and_then(|found| Some(found.get(1)?.as_str().to_owned())),
+            None => answer::extract(&worked, self.rule).map(|found| found.text),
         };
-        let texts = self
-            .fields
-            .question
-            .as_slice()
-            .iter()
-            .map(|name| Ok(plain(field(name)?)));
-        let text = texts.collect::<Result<Vec<String>, String>>()?.join("\n");
-        let gold = plain(field(&self.fields.answer)?);
-        let answer = answer::extract(&gold, self.rule)
-            .ok_or_else(|| format!("no answer can be found in the gold {gold:?}"))?;
-        Ok(Problem {
-            question: Question {
-                id,
-                text,
-                task: self.task,
-                interface: None,
-            },
-            reference: Reference {
-                answer: answer.text,
-                tests: None,
-            },
+        Ok(match answer.filter(|gold| self.can_be_found(gold)) {
+            None => Err((id, worked)),
+            Some(answer) => Ok(Problem {
+                question: Question {
+                    id,
+                    text,
+                    task: self.task,
+                    interface: None,
+                },
+                reference: Reference {
+                    answer,
+                    tests: None,
+                },
+            }),
         })
+    }
+
+    fn field<'a>(&self, row: &'a Value, name: &str) -> Result<&'a Value, String> {
+        row.get(name).ok_or_else(|| self.lacks(name))
+    }
+
+    fn lacks(&self, name: &str) -> String {
+        format!(
+            "there is no field {name:?}, which the manifest of {} names",
+            self.name
+        )
+    }
+
+    /// Whether a solution that says this gold answer would be found right: under `number` it must
+    /// be an amount and not a name, under `choice` a letter.
+    pub fn can_be_found(&self, gold: &str) -> bool {
+        let found = match self.rule {
+            Rule::Math => return !gold.trim().is_empty(),
+            Rule::Number => answer::extract(&format!("The answer is {gold}."), self.rule),
+            Rule::Choice => answer::extract(gold, self.rule),
+        };
+        found.is_some_and(|found| answer::equal(gold, &found.text, self.rule).equal)
+    }
+
+    /// The text by which a model is asked a question.
+    pub fn asked(&self, question: &str) -> String {
+        match &self.prompt {
+            None => question.to_owned(),
+            Some(prompt) => prompt.replace("{question}", question),
+        }
     }
 
     /// Whether a candidate's answer is right.
@@ -194,5 +330,29 @@ impl Benchmark {
                     .is_some_and(|reference| self.is_correct(answer, reference))
             })
             .collect()
+    }
+}
+
+impl Fields {
+    fn gold_pattern(&self) -> Result<Option<Regex>, String> {
+        let whole = |pattern: &String| Regex::new(&format!("^(?s:{pattern})$"));
+        let pattern = self.gold.as_ref().map(whole);
+        let pattern = pattern.transpose().map_err(|source| source.to_string())?;
+        match &pattern {
+            Some(pattern) if pattern.captures_len() < 2 => {
+                Err("it has no group ( ) around the gold answer".to_owned())
+            }
+            _ => Ok(pattern),
+        }
+    }
+
+    /// The text of a row's question.
+    ///
+    /// # Errors
+    /// The name of a field that the row does not have.
+    fn question_of(&self, row: &Value) -> Result<String, String> {
+        let texts = self.question.as_slice().iter();
+        let texts = texts.map(|name| row.get(name).map(plain).ok_or_else(|| name.clone()));
+        Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
     }
 }

@@ -488,9 +488,9 @@ fn bad_input_gets_one_sentence() {
         "unknown benchmark \"gsm9k\"; known: gsm8k, ",
     );
     refuses(
-        &["eval", "gsm8k", "--reasoner", model, "--out", text(&out)],
+        &["eval", "addsub", "--reasoner", model, "--out", text(&out)],
         1,
-        "no problems were named",
+        "the manifest of addsub does not say where its rows can be had: give --data FILE",
     );
     assert!(!out.exists(), "a refused run leaves no folder behind");
 
@@ -746,7 +746,8 @@ fn pairs_cross_runs_of_the_same_problem() {
         "{statistics}"
     );
     // A folder named twice, by another path, counts once.
-    let again = [&arguments[..], &[&path("right/../right")]].concat();
+    let twice = path("right/../right");
+    let again = [&arguments[..], &[&twice]].concat();
     let again: Value = serde_json::from_str(&stdout(&rerank(&again))).unwrap();
     assert_eq!(again["solutions"], statistics["solutions"]);
     let row = json(Path::new(&path("pairs.jsonl")));

@@ -5,6 +5,7 @@ mod browser;
 mod builtin;
 mod cli;
 mod contamination;
+mod eval;
 mod generate;
 mod gguf;
 mod hub;
