@@ -15,13 +15,17 @@ use rerank::{
         metrics::Summary,
         run::{self, Description, Event, Shard},
     },
-    model::hub::{Freshness, Kind, RemoteFile},
+    model::{
+        LanguageModel,
+        cache::Cached,
+        hub::{Freshness, Kind, RemoteFile},
+    },
     settle::Until,
     solve::Models,
     task::{Benchmark, Problems},
 };
 
-use super::{ModelArguments, bar, models, open_replay, open_sandbox, report, solve};
+use super::{ModelArguments, bar, cache_folder, models, open_replay, open_sandbox, report, solve};
 
 /// Solve a benchmark and report how each selector does
 #[derive(Args)]
@@ -64,6 +68,13 @@ pub struct Arguments {
     out: Option<PathBuf>,
     #[command(flatten)]
     models: ModelArguments,
+    /// Folder for samples and scores, so that none is computed twice: another --select or --filter
+    /// draws nothing, a larger -n only what is new [default: the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Keep no samples and scores, and use none that were kept
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -112,6 +123,17 @@ pub fn run(arguments: Arguments) -> Result<()> {
         bail!("there are no problems to solve");
     }
     let mut loaded = arguments.models.load(benchmark.task)?;
+    if arguments.models.replay.is_none() && !arguments.no_cache {
+        let folder = match &arguments.cache {
+            Some(folder) => folder.clone(),
+            None => cache_folder()?.join("samples"),
+        };
+        let models = loaded.models.into_iter();
+        let cached = models.map(|model| -> rerank::Result<Box<dyn LanguageModel>> {
+            Ok(Box::new(Cached::new(model, &folder)?))
+        });
+        loaded.models = cached.collect::<rerank::Result<_>>()?;
+    }
     let sandbox = open_sandbox()?;
     let options = solve::options(&arguments.models, &loaded, benchmark.rule);
 

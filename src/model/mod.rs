@@ -5,8 +5,11 @@
 
 use std::{collections::HashMap, ops::AddAssign, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{error::Result, problem::Question, trace::Stop};
 
+pub mod cache;
 pub mod llama;
 pub mod replay;
 
@@ -244,7 +247,7 @@ impl Default for Sampling {
 }
 
 /// One drawn continuation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generation {
     /// The text.
     pub text: String,

@@ -3,6 +3,7 @@
 mod answer;
 mod browser;
 mod builtin;
+mod cache;
 mod cli;
 mod contamination;
 mod eval;
