@@ -15,7 +15,7 @@ run() {
 }
 
 # 1. Generated problems that no model saw: three verifiers on the same candidates.
-run held-out eval/generated.toml $work/held-out.jsonl 64 --limit 300
+run held-out eval/generated.toml $work/held-out.jsonl 64 --limit 200
 for verifier in dpo orm; do
     minus=
     [ $verifier = dpo ] && minus="--minus $work/reasoner.gguf"
@@ -23,7 +23,7 @@ for verifier in dpo orm; do
     "$rerank" rescore $out/held-out --verifier $work/verifier-$verifier.gguf $minus --out $out/held-out-$verifier
 done
 "$rerank" report $out/held-out $out/held-out-dpo $out/held-out-orm --out $out/verifiers
-run greedy eval/generated.toml $work/held-out.jsonl 1 --limit 300 --temperature 0
+run greedy eval/generated.toml $work/held-out.jsonl 1 --limit 200 --temperature 0
 python3 eval/builtin/slips.py $out/held-out/traces.jsonl
 
 # 2. The same verifier on samples of earlier states of the reasoner; with the mean sample, the
@@ -37,5 +37,5 @@ done
 for set in multiarith addsub singleop singleeq; do
     run $set $set "$data/wordproblems/$set.jsonl" 16
 done
-run svamp svamp "$data/wordproblems/svamp.jsonl" 16 --limit 300
-run gsm8k gsm8k "$data/gsm8k/test.jsonl" 16 --limit 300
+run svamp svamp "$data/wordproblems/svamp.jsonl" 16 --limit 200
+run gsm8k gsm8k "$data/gsm8k/test.jsonl" 16 --limit 200
