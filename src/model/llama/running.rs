@@ -187,17 +187,23 @@ mod tests {
                     .filter(|(_, chance)| *chance > 1e-9)
                     .collect();
                 let theirs = of_chain(&logits, &sampling);
-                // Where a cumulated probability meets top-p, rounding may keep one token more or less.
+                // Where the cumulated probability meets top-p, rounding decides: llama.cpp adds up
+                // a hundred thousand small numbers in f32.
+                let near_edge = 1 + ours.len() / 10_000;
                 let differ = ours.len().abs_diff(theirs.len());
                 assert!(
-                    differ <= 1,
+                    differ <= near_edge,
                     "{sampling:?}: {} and {}",
                     ours.len(),
                     theirs.len()
                 );
                 let theirs: std::collections::HashMap<usize, f64> = theirs.into_iter().collect();
-                for (token, chance) in ours {
-                    let other = theirs.get(&token).copied().unwrap_or(0.0);
+                let (both, ours_alone): (Vec<_>, Vec<_>) = ours
+                    .into_iter()
+                    .partition(|(token, _)| theirs.contains_key(token));
+                assert!(ours_alone.len() <= near_edge, "{sampling:?}");
+                for (token, chance) in both {
+                    let other = theirs[&token];
                     let allowed = 2e-3 * chance + 2e-6;
                     assert!(
                         (chance - other).abs() < allowed,
