@@ -144,9 +144,9 @@ struct ModelArguments {
     /// How the answer is chosen; by default `weighted` with a verifier and `majority` without
     #[arg(long, value_enum)]
     select: Option<Selector>,
-    /// Which candidates may be chosen
-    #[arg(long, value_enum, default_value_t = Filter::Cotnpot)]
-    filter: Filter,
+    /// What programs do to the choice; by default `soft`, for programming questions `cotnpot`
+    #[arg(long, value_enum)]
+    filter: Option<Filter>,
 }
 
 /// What the command line calls the models in the binary.
@@ -401,6 +401,15 @@ impl ModelArguments {
                 .cloned()
                 .collect(),
         }
+    }
+
+    /// What recorded samples chose: see `eval/README.md`.
+    fn filter(&self, task: Task) -> Filter {
+        self.filter.unwrap_or(match task {
+            Task::Math => Filter::Soft,
+            // A program that fails an example of its question cannot be right.
+            Task::Code => Filter::Cotnpot,
+        })
     }
 
     fn selector(&self, loaded: &Loaded) -> Selector {

@@ -32,8 +32,22 @@ pub enum Filter {
     /// Drop those whose program disagrees with them (CoTnPoT, arXiv 2410.05318). An unclear
     /// verdict drops nobody.
     Cotnpot,
+    /// Keep all, but let a program that agrees double a candidate's vote, and one that disagrees halve
+    /// it.
+    Soft,
     /// Keep all.
     Off,
+}
+
+impl Filter {
+    /// What a candidate's vote counts.
+    pub(crate) fn weight(self, verdict: Verdict) -> f64 {
+        match (self, verdict) {
+            (Self::Soft, Verdict::Agrees) => 2.0,
+            (Self::Soft, Verdict::Disagrees) => 0.5,
+            _ => 1.0,
+        }
+    }
 }
 
 /// What there is to choose by; one entry per candidate in each list.
@@ -51,13 +65,12 @@ pub struct Evidence<'a> {
 /// come back, and the rule says so (`:all-dropped`).
 pub fn select(evidence: Evidence, selector: Selector, filter: Filter) -> Ranking {
     let Evidence {
-        classes,
-        verdicts,
-        scores,
+        classes, verdicts, ..
     } = evidence;
     let answered = |index: &usize| classes[*index].is_some();
-    let survives =
-        |index: &usize| filter == Filter::Off || !matches!(verdicts[*index], Verdict::Disagrees);
+    let survives = |index: &usize| {
+        filter != Filter::Cotnpot || !matches!(verdicts[*index], Verdict::Disagrees)
+    };
     let (mut survivors, mut others): (Vec<usize>, Vec<usize>) =
         (0..classes.len()).partition(|index| answered(index) && survives(index));
 
@@ -73,9 +86,11 @@ pub fn select(evidence: Evidence, selector: Selector, filter: Filter) -> Ranking
             rule += ":all-dropped";
             (survivors, others) = (0..classes.len()).partition(answered);
         }
+    } else if filter == Filter::Soft {
+        rule += "+soft";
     }
 
-    let merits = merits(&survivors, classes, scores, selector);
+    let merits = merits(&survivors, evidence, selector, filter);
     let mut order: Vec<usize> = (0..survivors.len()).collect();
     order.sort_by(|a, b| {
         merits[*b]
@@ -95,33 +110,42 @@ pub fn select(evidence: Evidence, selector: Selector, filter: Filter) -> Ranking
 /// For each survivor what it is ordered by, the first entry before the second.
 fn merits(
     survivors: &[usize],
-    classes: &[Option<usize>],
-    scores: &[Option<Score>],
+    evidence: Evidence,
     selector: Selector,
+    filter: Filter,
 ) -> Vec<(f64, f64)> {
     let scores: Vec<f64> = survivors
         .iter()
-        .map(|index| scores[*index].map_or(f64::NEG_INFINITY, |score| score.0))
+        .map(|index| evidence.scores[*index].map_or(f64::NEG_INFINITY, |score| score.0))
         .collect();
-    let weights = match selector {
-        Selector::Majority => vec![1.0; survivors.len()],
-        Selector::Verifier => return scores.iter().map(|score| (*score, 0.0)).collect(),
-        Selector::Weighted => squashed(&scores),
-    };
-    let mut votes: HashMap<Option<usize>, f64> = HashMap::new();
-    for (index, weight) in survivors.iter().zip(weights) {
-        *votes.entry(classes[*index]).or_default() += weight;
+    if selector == Selector::Verifier && filter != Filter::Soft {
+        return scores.iter().map(|score| (*score, 0.0)).collect();
     }
-    let second = |score: f64| {
-        if selector == Selector::Weighted {
-            score
-        } else {
-            0.0
-        }
+    let counts = match selector {
+        Selector::Majority => vec![1.0; survivors.len()],
+        Selector::Verifier | Selector::Weighted => squashed(&scores),
     };
-    let merits = survivors.iter().zip(&scores);
+    let weights = survivors.iter().zip(counts);
+    let weights: Vec<f64> = weights
+        .map(|(index, count)| count * filter.weight(evidence.verdicts[*index]))
+        .collect();
+    if selector == Selector::Verifier {
+        return weights.into_iter().zip(scores).collect();
+    }
+    let class = |index: &usize| evidence.classes[*index];
+    let mut votes: HashMap<Option<usize>, f64> = HashMap::new();
+    for (index, weight) in survivors.iter().zip(&weights) {
+        *votes.entry(class(index)).or_default() += weight;
+    }
+    // Of one class, the candidate comes first that the most speaks for.
+    let second = |place: usize| match (selector, filter) {
+        (Selector::Weighted, _) => scores[place],
+        (_, Filter::Soft) => weights[place],
+        _ => 0.0,
+    };
+    let merits = survivors.iter().enumerate();
     merits
-        .map(|(index, score)| (votes[&classes[*index]], second(*score)))
+        .map(|(place, index)| (votes[&class(index)], second(place)))
         .collect()
 }
 
@@ -235,6 +259,42 @@ mod tests {
             by,
             (&[2, 0, 1], "verifier+cotnpot"),
         );
+    }
+
+    #[test]
+    fn the_soft_filter_weighs_votes_and_drops_nobody() {
+        let by = (Selector::Majority, Filter::Soft);
+        // 2 against 1/2 + 1; the class's agreeing candidate comes first.
+        let classes = [Some(1), Some(1), Some(0), None];
+        check(
+            &classes,
+            &[DISAGREES, UNCLEAR, AGREES, AGREES],
+            &[0.0; 4],
+            by,
+            (&[2, 1, 0, 3], "majority+soft"),
+        );
+        // Three that say nothing outvote one that agrees.
+        let classes = [Some(0), Some(1), Some(1), Some(1)];
+        check(
+            &classes,
+            &[AGREES, UNCLEAR, UNCLEAR, UNCLEAR],
+            &[0.0; 4],
+            by,
+            (&[1, 2, 3, 0], "majority+soft"),
+        );
+        // A little better a score does not make up for a program that disagrees, a lot better does.
+        let classes = [Some(0), Some(1), Some(2)];
+        let by = (Selector::Verifier, Filter::Soft);
+        for (best, order) in [(-0.29, &[1, 0, 2]), (5.0, &[0, 1, 2])] {
+            let verdicts = [DISAGREES, UNCLEAR, UNCLEAR];
+            check(
+                &classes,
+                &verdicts,
+                &[best, -0.3, -0.9],
+                by,
+                (order, "verifier+soft"),
+            );
+        }
     }
 
     #[test]

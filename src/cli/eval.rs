@@ -135,7 +135,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         loaded.models = cached.collect::<rerank::Result<_>>()?;
     }
     let sandbox = open_sandbox()?;
-    let options = solve::options(&arguments.models, &loaded, benchmark.rule);
+    let options = solve::options(&arguments.models, &loaded, benchmark.task, benchmark.rule);
 
     let roles = [
         ("reasoner", Some(loaded.reasoner)),

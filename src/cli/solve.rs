@@ -14,7 +14,7 @@ use rerank::{
     eval::metrics::{has_scores, rankings},
     execute::Limits,
     model::Sampling,
-    problem::Question,
+    problem::{Question, Task},
     select::Selector,
     solve::{self, Models, Options, Stage},
     trace::{Outcome, Reason, Trace, TracedCandidate, Verdict},
@@ -42,7 +42,12 @@ pub struct Arguments {
 }
 
 /// The options of a solve as the command line gives them.
-pub(super) fn options(arguments: &ModelArguments, loaded: &Loaded, rule: Rule) -> Options {
+pub(super) fn options(
+    arguments: &ModelArguments,
+    loaded: &Loaded,
+    task: Task,
+    rule: Rule,
+) -> Options {
     Options {
         samples: arguments.samples.into(),
         until: arguments.until(),
@@ -54,7 +59,7 @@ pub(super) fn options(arguments: &ModelArguments, loaded: &Loaded, rule: Rule) -
         limits: Limits::default(),
         rule,
         selector: arguments.selector(loaded),
-        filter: arguments.filter,
+        filter: arguments.filter(task),
         seed: arguments.seed,
         interrupted: super::interrupted(),
     }
@@ -69,7 +74,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     };
     let mut loaded = arguments.models.load(question.task)?;
     let sandbox = open_sandbox()?;
-    let options = options(&arguments.models, &loaded, Rule::Math);
+    let options = options(&arguments.models, &loaded, question.task, Rule::Math);
 
     let bar = bar("solve", 0);
     bar.enable_steady_tick(Duration::from_millis(200));

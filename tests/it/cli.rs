@@ -74,10 +74,7 @@ fn a_recorded_question_is_solved_and_shown() {
     fs::write(&recording, rows.to_string()).unwrap();
 
     let shown = stdout(&rerank(&["solve", question, "--replay", text(&recording)]));
-    assert!(
-        shown.contains("answer: 3   (by majority+cotnpot)"),
-        "{shown}"
-    );
+    assert!(shown.contains("answer: 3   (by majority+soft)"), "{shown}");
     let printed = stdout(&rerank(&[
         "solve",
         question,

@@ -263,6 +263,9 @@ fn exact(graded: &Graded, way: Way, sizes: &[usize]) -> Option<Vec<f64>> {
     if total > CANDIDATES_MAX {
         return None;
     }
+    if matches!(way, Way::Select(_, Filter::Soft)) {
+        return None;
+    }
     let all = 0..total;
     let survives = |index: &usize, filter| {
         filter == Filter::Off || graded.verdicts[*index] != Verdict::Disagrees

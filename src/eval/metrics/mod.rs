@@ -55,7 +55,7 @@ impl Way {
     /// Every selector, without the filter and with it.
     pub fn selections() -> impl Iterator<Item = (Selector, Filter)> {
         let selectors = [Selector::Majority, Selector::Verifier, Selector::Weighted];
-        let filters = [Filter::Off, Filter::Cotnpot];
+        let filters = [Filter::Off, Filter::Cotnpot, Filter::Soft];
         selectors
             .into_iter()
             .flat_map(move |selector| filters.map(|filter| (selector, filter)))

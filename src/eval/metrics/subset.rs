@@ -1,5 +1,5 @@
 //! Choices among random subsets of a problem's candidates, where [`super::chance`] has no closed
-//! form: weighted votes, whose weights depend on who else is in the subset, and the vote of answers
+//! form: votes that have weights, which may depend on who else is in the subset, and the vote of answers
 //! and programs together, in which each candidate has two.
 //!
 //! The subsets are the beginnings of [`SUBSETS`] random orders, seeded by the problem's id, so that
@@ -41,8 +41,10 @@ pub fn is_right(graded: &Graded, way: Way, order: &[usize]) -> bool {
     match way {
         Way::Sample => order.first().is_some_and(|first| graded.right[*first]),
         Way::Oracle => order.iter().any(|index| graded.right[*index]),
-        Way::Select(Selector::Weighted, filter) => {
-            weighted(graded, filter, order).is_some_and(|index| graded.right[index])
+        Way::Select(selector, filter)
+            if selector == Selector::Weighted || filter == Filter::Soft =>
+        {
+            weighted(graded, selector, filter, order).is_some_and(|index| graded.right[index])
         }
         Way::Select(selector, filter) => {
             selected(graded, selector, filter, order).is_some_and(|index| graded.right[index])
@@ -87,12 +89,13 @@ fn selected(graded: &Graded, selector: Selector, filter: Filter, order: &[usize]
     Some(order[select(evidence, selector, filter).chosen?])
 }
 
-/// [`selected`] for the weighted vote, without the maps and lists that a ranking takes: a report
-/// asks for it a million times.
-fn weighted(graded: &Graded, filter: Filter, order: &[usize]) -> Option<usize> {
+/// [`selected`] for votes that have weights, without the maps and lists that a ranking takes: a
+/// report asks for it a million times.
+fn weighted(graded: &Graded, selector: Selector, filter: Filter, order: &[usize]) -> Option<usize> {
     let answered = |index: &&usize| graded.classes[**index].is_some();
-    let survives =
-        |index: &&usize| filter == Filter::Off || graded.verdicts[**index] != Verdict::Disagrees;
+    let survives = |index: &&usize| {
+        filter != Filter::Cotnpot || graded.verdicts[**index] != Verdict::Disagrees
+    };
     let filtered = order.iter().filter(answered).any(|index| survives(&index));
     let voters = || {
         let answered = order.iter().filter(answered);
@@ -113,11 +116,13 @@ fn weighted(graded: &Graded, filter: Filter, order: &[usize]) -> Option<usize> {
     }
     let variance: f64 = squares / count;
     let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-    let weight = |index: usize| match score(index) {
+    let vote = |index: usize| match score(index) {
+        _ if selector == Selector::Majority => 1.0,
         _ if count == 0.0 => 0.5,
         Some(score) => 1.0 / (1.0 + ((mean - score) / deviation).exp()),
         None => 0.0,
     };
+    let weight = |index: usize| vote(index) * filter.weight(graded.verdicts[index]);
     let classes = graded
         .classes
         .iter()
@@ -129,8 +134,13 @@ fn weighted(graded: &Graded, filter: Filter, order: &[usize]) -> Option<usize> {
         votes[graded.classes[index]?] += weight(index);
     }
     let merit = |index: usize| {
-        let vote = graded.classes[index].map_or(0.0, |class| votes[class]);
-        (vote, score(index).unwrap_or(f64::NEG_INFINITY))
+        let score = score(index).unwrap_or(f64::NEG_INFINITY);
+        let votes = graded.classes[index].map_or(0.0, |class| votes[class]);
+        match selector {
+            Selector::Majority => (votes, weight(index)),
+            Selector::Verifier => (weight(index), score),
+            Selector::Weighted => (votes, score),
+        }
     };
     voters().reduce(|best, next| {
         if merit(next) > merit(best) {

@@ -324,7 +324,11 @@ pub fn knows_flops(summary: &Summary) -> bool {
 /// The style sheet's name of a way: its selector's colour, whole or dashed by its filter.
 pub fn class(way: &str) -> String {
     let (selector, filter) = way.split_once('+').unwrap_or((way, ""));
-    let filter = if filter.is_empty() { "" } else { " filtered" };
+    let filter = match filter {
+        "" => "",
+        "soft" => " filtered soft",
+        _ => " filtered",
+    };
     let letters = selector.chars().map(|letter| match letter {
         'a'..='z' | '0'..='9' => letter,
         _ => '-',

@@ -117,21 +117,24 @@ fn random_subsets_are_near_the_mean_over_all() {
 }
 
 #[test]
-fn the_fast_weighted_vote_is_the_selectors() {
+fn the_fast_weighted_votes_are_the_selectors() {
     use crate::select::{Evidence, select};
     let mut random = SplitMix::new(2);
     for _ in 0..2000 {
         let problem = random_problem(&mut random, 7);
         let all: Vec<usize> = (0..7).collect();
-        for filter in [Filter::Off, Filter::Cotnpot] {
+        let weighted = [Filter::Off, Filter::Cotnpot].map(|filter| (Selector::Weighted, filter));
+        let selectors = [Selector::Majority, Selector::Verifier, Selector::Weighted];
+        let soft = selectors.map(|selector| (selector, Filter::Soft));
+        for (selector, filter) in weighted.into_iter().chain(soft) {
             let evidence = Evidence {
                 classes: &problem.classes,
                 verdicts: &problem.verdicts,
                 scores: &problem.scores,
             };
-            let chosen = select(evidence, Selector::Weighted, filter).chosen;
+            let chosen = select(evidence, selector, filter).chosen;
             assert_eq!(
-                subset::is_right(&problem, Way::Select(Selector::Weighted, filter), &all),
+                subset::is_right(&problem, Way::Select(selector, filter), &all),
                 chosen.is_some_and(|index| problem.right[index]),
                 "{problem:?}"
             );
