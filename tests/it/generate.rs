@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     process::Command,
-    sync::LazyLock,
 };
 
 use num_rational::Ratio;
