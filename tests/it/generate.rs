@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     process::Command,
+    sync::LazyLock,
 };
 
 use num_rational::Ratio;
@@ -79,8 +80,10 @@ fn run(program: &str) -> (Exact, Vec<Exact>) {
 
 /// The equations of a text: left side and stated result.
 fn equations(text: &str) -> Vec<(String, Exact)> {
-    let equation = Regex::new(r"(-?[\d.]+(?: (?:[-+*/]|//) -?[\d.]+)+) = (-?[\d.]*\d)").unwrap();
-    let found = equation.captures_iter(text);
+    static EQUATION: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(-?[\d.]+(?: (?:[-+*/]|//) -?[\d.]+)+) = (-?[\d.]*\d)").unwrap()
+    });
+    let found = EQUATION.captures_iter(text);
     found
         .map(|one| (one[1].to_owned(), exact(&one[2])))
         .collect()
