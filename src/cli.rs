@@ -25,6 +25,7 @@ use rerank::{
     problem::Task,
     select::{Filter, Selector},
     settle::Until,
+    solve::CodeMode,
 };
 
 mod builtin;
@@ -147,6 +148,9 @@ struct ModelArguments {
     /// What programs do to the choice; by default `soft`, for programming questions `cotnpot`
     #[arg(long, value_enum)]
     filter: Option<Filter>,
+    /// By what programs are told apart where the question asks for one, beside its examples
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = CodeMode::Agree)]
+    code_mode: CodeMode,
 }
 
 /// What the command line calls the models in the binary.
@@ -413,7 +417,7 @@ impl ModelArguments {
     }
 
     fn selector(&self, loaded: &Loaded) -> Selector {
-        let default = if loaded.verifier.is_some() {
+        let default = if loaded.verifier.is_some() || self.code_mode == CodeMode::Roundtrip {
             Selector::Weighted
         } else {
             Selector::Majority

@@ -8,6 +8,7 @@
 //! machine. `sandbox/README.md` says which Python this is and what it costs.
 
 mod beside;
+mod interpreter;
 mod memory;
 mod snapshot;
 mod stacks;
@@ -15,15 +16,14 @@ mod system;
 
 use std::{
     path::{Path, PathBuf},
-    pin::pin,
-    task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rayon::prelude::*;
-use wasmtime::{Engine, Instance, InstancePre, Store, Trap};
+use wasmtime::{Engine, InstancePre};
 
 pub use self::beside::Beside;
+pub use self::interpreter::Interpreter;
 use self::system::System;
 use crate::{
     Error, Result,
@@ -153,19 +153,12 @@ impl Sandbox {
 
     /// Runs one program in a fresh interpreter. Whatever it does is a value, never an error.
     pub fn run(&self, program: &Program, limits: &Limits) -> Execution {
-        let start = Instant::now();
-        let (outcome, stdout, value, fuel) = match self.fits(program, limits) {
-            Err(outcome) => (outcome, String::new(), None, 0),
-            Ok(()) => self.run_fresh(&program.0, limits, start),
-        };
-        let ms = start.elapsed().as_secs_f64() * 1e3;
-        Execution {
-            outcome,
-            stdout,
-            value,
-            fuel,
-            ms,
-        }
+        self.interpreter(limits).run_for_value(&program.0)
+    }
+
+    /// A fresh interpreter for several programs, each of which sees what those before it defined.
+    pub fn interpreter(&self, limits: &Limits) -> Interpreter<'_> {
+        Interpreter::new(self, limits)
     }
 
     /// What this sandbox is made of.
@@ -178,8 +171,8 @@ impl Sandbox {
         self.snapshot.description(python)
     }
 
-    fn fits(&self, program: &Program, limits: &Limits) -> Result<(), Outcome> {
-        let (limit, used) = (limits.program_bytes_max as u64, program.0.len() as u64);
+    fn fits(&self, program: &str, limits: &Limits) -> Result<(), Outcome> {
+        let (limit, used) = (limits.program_bytes_max as u64, program.len() as u64);
         if used > limit {
             return Err(Outcome::ProgramTooLong { limit, used });
         }
@@ -189,150 +182,6 @@ impl Sandbox {
         }
         Ok(())
     }
-
-    fn run_fresh(
-        &self,
-        program: &str,
-        limits: &Limits,
-        start: Instant,
-    ) -> (Outcome, String, Option<String>, u64) {
-        let mut store = Store::new(&self.engine, System::new(limits));
-        store.limiter(|system| system);
-        let mut guest = None;
-        let ran = store
-            .set_fuel(limits.fuel)
-            .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_PER_LOOK)))
-            .and_then(|()| {
-                let run = drive(&self.interpreter, &mut store, &mut guest, program, limits);
-                block_on(run, || start.elapsed() > limits.deadline)
-            });
-        let fuel = limits.fuel - store.get_fuel().unwrap_or(0);
-        let outcome = match ran {
-            Ok(()) => store
-                .data_mut()
-                .take_outcome(limits)
-                .expect("the guest reports before it returns"),
-            Err(error) => stopped(&error, &mut store, guest, limits, start),
-        };
-        let system = store.into_data();
-        let stdout = String::from_utf8_lossy(&system.stdout).into_owned();
-        let value = (outcome == Outcome::Finished)
-            .then(|| {
-                system
-                    .value
-                    .or_else(|| last_line(&stdout).map(str::to_owned))
-            })
-            .flatten();
-        (outcome, stdout, value, fuel)
-    }
-}
-
-/// Fuel between two looks at the clock: some ten milliseconds.
-const FUEL_PER_LOOK: u64 = 20_000_000;
-
-/// Places the program in a fresh instance, runs it and, if it printed nothing, asks for its value.
-async fn drive(
-    interpreter: &InstancePre<System>,
-    store: &mut Store<System>,
-    guest: &mut Option<Instance>,
-    program: &str,
-    limits: &Limits,
-) -> wasmtime::Result<()> {
-    let instance = interpreter.instantiate_async(&mut *store).await?;
-    *guest = Some(instance);
-    let length = u32::try_from(program.len())?;
-    let room = instance.get_typed_func::<u32, u32>(&mut *store, "room")?;
-    let room = room.call_async(&mut *store, length).await?;
-    let memory = instance.get_memory(&mut *store, "memory");
-    let memory = memory.ok_or_else(|| wasmtime::Error::msg("the guest exports no memory"))?;
-    memory.write(&mut *store, room as usize, program.as_bytes())?;
-    let run = instance.get_typed_func::<u32, ()>(&mut *store, "run")?;
-    let recursion_max = u32::try_from(limits.recursion_max).unwrap_or(u32::MAX);
-    run.call_async(&mut *store, recursion_max).await?;
-    if store.data().wants_value() {
-        let value = instance.get_typed_func::<(), ()>(&mut *store, "value")?;
-        value.call_async(&mut *store, ()).await?;
-    }
-    Ok(())
-}
-
-/// Polls `future`, which wakes itself, until it is done or `late` says it has had its time.
-fn block_on<T>(
-    future: impl Future<Output = wasmtime::Result<T>>,
-    late: impl Fn() -> bool,
-) -> wasmtime::Result<T> {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(ran) => return ran,
-            Poll::Pending if late() => return Err(Late.into()),
-            Poll::Pending => {}
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the deadline has passed")]
-struct Late;
-
-/// The outcome of a program that was stopped from outside Python.
-fn stopped(
-    error: &wasmtime::Error,
-    store: &mut Store<System>,
-    guest: Option<Instance>,
-    limits: &Limits,
-    start: Instant,
-) -> Outcome {
-    if let Some(outcome) = store.data_mut().stop.take() {
-        return outcome;
-    }
-    if error.is::<Late>() {
-        let used = start.elapsed().as_millis() as u64;
-        return Outcome::Deadline {
-            limit: limits.deadline.as_millis() as u64,
-            used,
-        };
-    }
-    let recursion = limits.recursion_max as u64;
-    let too_deep = Outcome::RecursionTooDeep {
-        limit: recursion,
-        used: recursion,
-    };
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => Outcome::OutOfFuel {
-            limit: limits.fuel,
-            used: limits.fuel,
-        },
-        Some(Trap::StackOverflow) => too_deep,
-        // The guest's stack grows towards address zero.
-        Some(Trap::MemoryOutOfBounds) if stack_pointer(store, guest) < STACK_MARGIN => too_deep,
-        // A panic has said why; an abort has not.
-        _ => store
-            .data_mut()
-            .take_outcome(limits)
-            .unwrap_or(Outcome::Crashed {
-                error: format!("{error:#}"),
-            }),
-    }
-}
-
-/// No frame of the guest is larger.
-const STACK_MARGIN: i32 = 64 << 10;
-
-fn stack_pointer(store: &mut Store<System>, guest: Option<Instance>) -> i32 {
-    guest
-        .and_then(|guest| guest.get_global(&mut *store, "__stack_pointer"))
-        .and_then(|pointer| pointer.get(&mut *store).i32())
-        .unwrap_or(i32::MAX)
-}
-
-fn last_line(stdout: &str) -> Option<&str> {
-    stdout
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
 }
 
 fn broken(error: wasmtime::Error) -> Error {

@@ -30,6 +30,19 @@ pub fn judge(
         .collect()
 }
 
+/// One verdict per candidate that is itself a program, by what [`crate::probe`](mod@crate::probe) did:
+/// one that does not load, or fails an example that the question shows, cannot be right. The outcome
+/// says why.
+pub fn judge_programs(executions: &[Option<Execution>], examples: usize) -> Vec<Verdict> {
+    let verdict = |execution: &Option<Execution>| match execution {
+        None => Verdict::Unclear(Reason::NoProgram),
+        Some(execution) if execution.outcome != Outcome::Finished => Verdict::Disagrees,
+        Some(_) if examples == 0 => Verdict::Unclear(Reason::Code),
+        Some(_) => Verdict::Agrees,
+    };
+    executions.iter().map(verdict).collect()
+}
+
 fn verdict(
     candidate: &Candidate,
     program: Option<&Program>,

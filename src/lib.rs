@@ -34,6 +34,7 @@ pub mod trace;
 
 pub mod execute;
 pub mod judge;
+pub mod probe;
 pub mod sample;
 pub mod score;
 pub mod select;

@@ -30,6 +30,14 @@ pub struct Question {
     pub interface: Option<Interface>,
 }
 
+impl Question {
+    /// The tests that it shows.
+    pub fn examples(&self) -> &[String] {
+        let interface = self.interface.as_ref();
+        interface.map_or(&[], |interface| &interface.examples)
+    }
+}
+
 /// What a programming question shows of the program it asks for: nothing that a model may not see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -42,6 +50,34 @@ pub struct Interface {
     pub setup: String,
     /// Statements that raise where the program is wrong: `assert f(2) == 4`, or only `f(2)`.
     pub examples: Vec<String>,
+}
+
+impl Interface {
+    /// Where in a program text the line begins that defines what is asked for, outside of all else.
+    pub fn definition(&self, text: &str) -> Option<usize> {
+        let names = |line: &str| {
+            ["def ", "async def ", "class ", ""].iter().any(|keyword| {
+                let rest = line.strip_prefix(keyword);
+                let rest = rest.and_then(|rest| rest.strip_prefix(&self.entry_point));
+                // `name = lambda ...` defines too.
+                let after = rest
+                    .map(str::trim_start)
+                    .and_then(|rest| rest.chars().next());
+                match *keyword {
+                    "" => after == Some('='),
+                    _ => matches!(after, Some('(' | ':')),
+                }
+            })
+        };
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            if !self.entry_point.is_empty() && names(line) {
+                return Some(start);
+            }
+            start += line.len();
+        }
+        None
+    }
 }
 
 /// What a right answer is; only `task`, `eval` and `train::pairs` may hold one.

@@ -47,7 +47,7 @@ pub fn sampled(question: &Question, drawn: Generation, rule: Rule) -> Candidate 
     Candidate {
         answer: match question.task {
             Task::Math => answer::extract(&drawn.text, rule).map(|found| found.text),
-            Task::Code => Some(Program::from_reply(&drawn.text).0),
+            Task::Code => Some(Program::answering(question.interface.as_ref(), &drawn.text).0),
         },
         text: drawn.text,
         tokens: drawn.tokens,

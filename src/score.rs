@@ -10,14 +10,14 @@ use crate::{
     trace::{Candidate, Score},
 };
 
-/// One score per candidate; `None` where the verifier gives none that is a number: a recording
+/// One score per candidate's text; `None` where the verifier gives none that is a number: a recording
 /// without it, a candidate longer than the context, a broken model.
 ///
 /// # Errors
 /// What the model reports.
 pub fn score(
     question: &Question,
-    candidates: &[Candidate],
+    texts: &[&str],
     verifier: &mut dyn LanguageModel,
     progress: Progress,
 ) -> Result<(Vec<Option<Score>>, Usage)> {
@@ -29,14 +29,45 @@ pub fn score(
         samples: 0,
         seed: 0,
     };
-    let texts: Vec<&str> = candidates
-        .iter()
-        .map(|candidate| candidate.text.as_str())
-        .collect();
-    let scored = verifier.score(&request, &texts, progress)?;
+    let scored = verifier.score(&request, texts, progress)?;
     let finite = scored
         .scores
         .into_iter()
         .map(|score| score.filter(|score| score.is_finite()).map(Score));
     Ok((finite.collect(), scored.usage))
+}
+
+/// One score per candidate that is a program: the mean log-probability per token of the question
+/// after the program, and where it is known that of the program after the question
+/// (Coder-Reviewer, arXiv 2211.16490, section 3: log p(x|y) + log p(y|x), each by its length).
+///
+/// # Errors
+/// What the model reports.
+pub fn score_backwards(
+    question: &Question,
+    candidates: &[Candidate],
+    reviewer: &mut dyn LanguageModel,
+) -> Result<(Vec<Option<Score>>, Usage)> {
+    let mut scores = Vec::with_capacity(candidates.len());
+    let mut usage = Usage::default();
+    for (index, candidate) in candidates.iter().enumerate() {
+        let Some(program) = &candidate.answer else {
+            scores.push(None);
+            continue;
+        };
+        let request = Request {
+            question,
+            candidate: Some(index),
+            messages: reviewer.prompts().recall(question, program)?,
+            first: 0,
+            samples: 0,
+            seed: 0,
+        };
+        let scored = reviewer.score(&request, &[&question.text], &|_, _| {})?;
+        usage += scored.usage;
+        let backwards = scored.scores.first().copied().flatten();
+        let both = backwards.map(|score| score + candidate.logprob_mean.unwrap_or(0.0));
+        scores.push(both.filter(|score| score.is_finite()).map(Score));
+    }
+    Ok((scores, usage))
 }

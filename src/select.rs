@@ -180,13 +180,27 @@ fn squashed(scores: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// The class of equal answers that each candidate belongs to. Programs are their own class each: no
-/// two count as the same answer.
-pub fn classes(task: Task, answers: &[Option<&str>], rule: Rule) -> Vec<Option<usize>> {
-    match task {
-        Task::Math => answer::classes(answers, rule),
-        Task::Code => (0..answers.len()).map(Some).collect(),
+/// The class of equal answers that each candidate belongs to. Programs are equal where they give the
+/// same `outputs`; where there are none, or nothing but exceptions, if they read the same.
+pub fn classes(
+    task: Task,
+    answers: &[Option<&str>],
+    outputs: &[&[String]],
+    rule: Rule,
+) -> Vec<Option<usize>> {
+    if task == Task::Math {
+        return answer::classes(answers, rule);
     }
+    let mut known: HashMap<(&[String], &str), usize> = HashMap::new();
+    let mut classes = Vec::with_capacity(answers.len());
+    for (answer, outputs) in answers.iter().zip(outputs) {
+        let gives = outputs.iter().any(|output| !output.starts_with('!'));
+        let outputs = if gives { *outputs } else { &[] };
+        let text = answer.map(|text| if outputs.is_empty() { text.trim() } else { "" });
+        let next = known.len();
+        classes.push(text.map(|text| *known.entry((outputs, text)).or_insert(next)));
+    }
+    classes
 }
 
 #[cfg(test)]

@@ -12,11 +12,14 @@ use std::{
     thread,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     answer::Rule,
     error::{Error, Result},
     execute::{Beside, Limits, Sandbox},
     model::{Finished, LanguageModel, Sampling},
+    probe::Probing,
     problem::Question,
     select::{Filter, Selector},
     settle::Until,
@@ -37,7 +40,8 @@ pub struct Models<'a> {
     pub loaded: &'a mut [Box<dyn LanguageModel>],
     /// Which of them samples candidates.
     pub reasoner: usize,
-    /// Which of them writes programs; without one no verdict is clear.
+    /// Which of them writes programs, or describes candidates that are programs; without one no
+    /// verdict about an answer is clear.
     pub coder: Option<usize>,
     /// Which of them scores candidates.
     pub verifier: Option<usize>,
@@ -56,6 +60,10 @@ pub struct Options {
     pub translating: Sampling,
     /// What a program may use.
     pub limits: Limits,
+    /// By what candidates that are programs are told apart.
+    pub code_mode: CodeMode,
+    /// How they are run.
+    pub probing: Probing,
     /// How answers are found and compared.
     pub rule: Rule,
     /// How survivors are ordered.
@@ -66,6 +74,23 @@ pub struct Options {
     pub seed: u64,
     /// Set from outside to end early: questions under way are answered by what is there.
     pub interrupted: Arc<AtomicBool>,
+}
+
+/// By what candidates that are programs are told apart, beside the examples that they must pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeMode {
+    /// What they give for inputs like the examples': a class is those that give the same.
+    #[default]
+    Agree,
+    /// As `agree`; the coder describes each program, and the verifier reads description and program.
+    Describe,
+    /// As `agree`; the score is how likely the verifier, or without one the reasoner, finds the
+    /// question given the program, plus how likely the reasoner found the program
+    /// (Coder-Reviewer, arXiv 2211.16490).
+    Roundtrip,
+    /// Nothing else: only programs that read the same vote together.
+    Off,
 }
 
 /// What a solve is doing.
@@ -158,9 +183,11 @@ pub fn solve_all(
                     }
                     // 3. Programs run on threads of their own.
                     Some((number, asked, Errand::Program(index))) => {
-                        let program = asked.written(index, ended, &mut tally);
-                        programs.run((number, index), program);
+                        if let Some(program) = asked.written(index, ended, &mut tally) {
+                            programs.run((number, index), program);
+                        }
                     }
+                    Some((_, asked, Errand::Inputs)) => asked.inputs_written(ended, &mut tally),
                     None => {}
                 }
             }
@@ -173,7 +200,8 @@ pub fn solve_all(
                 }
             }
 
-            // 5. and 6. When all is known of a question's candidates, they are scored, and one is chosen.
+            // 5. and 6. When all is known of a question's candidates, they are scored, and one is
+            // chosen. Candidates that are programs are run before that, all on the same inputs.
             let mut done = Vec::new();
             for (number, asked) in &mut open {
                 if interrupted || asked.is_done(models, &mut tally)? {
@@ -182,7 +210,7 @@ pub fn solve_all(
             }
             for number in done {
                 if let Some(asked) = open.remove(&number) {
-                    solved(asked.conclude(models, interrupted, &mut tally)?)?;
+                    solved(asked.conclude(models, sandbox, interrupted, &mut tally)?)?;
                 }
             }
         }
@@ -193,7 +221,7 @@ impl Options {
     /// Looks for options that contradict each other or the models.
     fn check(&self, models: &Models) -> Result<()> {
         let scored = self.selector != Selector::Majority;
-        if scored && models.verifier.is_none() {
+        if scored && models.verifier.is_none() && self.code_mode != CodeMode::Roundtrip {
             return Err(Error::Options(
                 "selecting by score needs a verifier: name one with --verifier, or use --select majority"
                     .to_owned(),

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::problem::{Reference, Task};
+use crate::problem::{Interface, Reference, Task};
 
 /// One sampled solution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,19 +48,49 @@ pub enum Stop {
 pub struct Program(pub String);
 
 impl Program {
+    /// The program in a reply to a programming question: the first block that defines what is asked
+    /// for (later ones often hold tests), else what [`Program::from_reply`] finds. A reply that only
+    /// continues the question's code is put behind it.
+    pub fn answering(interface: Option<&Interface>, reply: &str) -> Self {
+        let Some(interface) = interface else {
+            return Self::from_reply(reply);
+        };
+        let blocks = blocks(reply);
+        let texts = blocks.iter().map(|(_, code)| *code).chain([reply]);
+        let prefix = interface.prefix.as_str();
+        for text in texts {
+            if let Some(place) = interface.definition(text) {
+                // Imports and helpers of the question's own code, unless the reply repeats them.
+                let before = interface
+                    .definition(prefix)
+                    .map_or("", |place| &prefix[..place]);
+                let repeated = place > 0 && text[..place].contains(before.trim());
+                return Self(match before.trim().is_empty() || repeated {
+                    true => text.to_owned(),
+                    false => format!("{before}{text}"),
+                });
+            }
+        }
+        if prefix.is_empty() {
+            return Self::from_reply(reply);
+        }
+        // The body of a function ends at the first line that is not indented.
+        let continuation = blocks.first().map_or(reply, |(_, code)| code);
+        let mut body = String::from(prefix);
+        for (number, line) in continuation.split_inclusive('\n').enumerate() {
+            let outside = !line.trim().is_empty() && !line.starts_with([' ', '\t']);
+            if outside && number > 0 {
+                break;
+            }
+            body += line;
+        }
+        Self(body)
+    }
+
     /// The program in a model's reply: its last fenced block of Python, else its last fenced block
     /// (a block after the program often shows its output, but says that it is none), else all of it.
     pub fn from_reply(reply: &str) -> Self {
-        let blocks: Vec<(&str, &str)> = reply
-            .split("```")
-            .skip(1)
-            .step_by(2)
-            // The first line of a block names the language.
-            .map(|block| match block.split_once('\n') {
-                Some((language, code)) if !language.trim().contains(' ') => (language.trim(), code),
-                _ => ("", block),
-            })
-            .collect();
+        let blocks = blocks(reply);
         let is_python =
             |language: &str| language.eq_ignore_ascii_case("python") || language == "py";
         let python = blocks
@@ -74,6 +104,19 @@ impl Program {
                 .to_owned(),
         )
     }
+}
+
+/// The fenced blocks of a text: language and code.
+fn blocks(text: &str) -> Vec<(&str, &str)> {
+    text.split("```")
+        .skip(1)
+        .step_by(2)
+        // The first line of a block names the language.
+        .map(|block| match block.split_once('\n') {
+            Some((language, code)) if !language.trim().contains(' ') => (language.trim(), code),
+            _ => ("", block),
+        })
+        .collect()
 }
 
 /// What running a program did.
@@ -227,7 +270,7 @@ pub enum Reason {
     Limit,
     /// The program ran and computed nothing.
     NoValue,
-    /// The candidate is itself a program: there is nothing to compare it with.
+    /// The candidate is itself a program, and the question shows no example to run.
     Code,
 }
 

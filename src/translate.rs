@@ -37,3 +37,25 @@ pub fn ask(
 pub fn translated(drawn: &Generation) -> Program {
     Program::from_reply(&drawn.text)
 }
+
+/// Asks the coder for calls of the function that a programming question asks for.
+///
+/// # Errors
+/// What the model reports.
+pub fn ask_inputs(
+    question: &Question,
+    coder: &mut dyn LanguageModel,
+    sampling: &Sampling,
+    seed: u64,
+) -> Result<Ticket> {
+    let request = Request {
+        question,
+        // About no candidate that there is: a prompt that does not fit has no continuation.
+        candidate: Some(usize::MAX),
+        messages: coder.prompts().inputs(question)?,
+        first: 0,
+        samples: 1,
+        seed: seed_for(seed, &question.id, usize::MAX),
+    };
+    coder.submit(&request, sampling)
+}

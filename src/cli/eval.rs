@@ -20,6 +20,7 @@ use rerank::{
         cache::Cached,
         hub::{Freshness, Kind, RemoteFile},
     },
+    problem::Task,
     settle::Until,
     solve::Models,
     task::{Benchmark, Problems},
@@ -162,12 +163,15 @@ pub fn run(arguments: Arguments) -> Result<()> {
         parameters,
         samples: options.samples,
         sampling: format!("{:?}", options.sampling),
-        rule: match options.until {
-            Until::All => format!("{:?}, filter {:?}", options.selector, options.filter),
-            until => format!(
-                "{:?}, filter {:?}, {until:?}",
-                options.selector, options.filter
-            ),
+        rule: {
+            let mut rule = format!("{:?}, filter {:?}", options.selector, options.filter);
+            if options.until != Until::All {
+                rule += &format!(", {:?}", options.until);
+            }
+            if benchmark.task == Task::Code {
+                rule += &format!(", code mode {:?}", options.code_mode);
+            }
+            rule
         },
         seed: options.seed,
     };

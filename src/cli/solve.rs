@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use indicatif::ProgressBar;
@@ -14,9 +14,11 @@ use rerank::{
     eval::metrics::{has_scores, rankings},
     execute::Limits,
     model::Sampling,
-    problem::{Question, Task},
+    probe::Probing,
+    problem::{Interface, Question, Task},
     select::Selector,
     solve::{self, Models, Options, Stage},
+    task::code::called,
     trace::{Outcome, Reason, Trace, TracedCandidate, Verdict},
 };
 
@@ -27,13 +29,18 @@ use super::{Loaded, ModelArguments, TaskArgument, bar, open_sandbox};
 #[command(after_help = "Examples:
   rerank solve \"Natalia sold 48 clips in April and half as many in May. How many in all?\" \\
       --reasoner qwen2.5-math-1.5b.gguf --coder qwen2.5-coder-1.5b.gguf -n 32
-  rerank solve \"...\" --replay samples.jsonl.gz --json | jq .answer")]
+  rerank solve \"...\" --replay samples.jsonl.gz --json | jq .answer
+  rerank solve \"Write a function double that doubles a number.\" --task code \\
+      --example \"assert double(2) == 4\" --reasoner qwen2.5-coder-1.5b.gguf")]
 pub struct Arguments {
     /// The question
     question: String,
     /// What a solution is
     #[arg(long, value_enum, default_value_t = TaskArgument::Math)]
     task: TaskArgument,
+    /// With --task code: a test that the program must pass, such as "assert double(2) == 4"
+    #[arg(long, value_name = "TEST")]
+    example: Vec<String>,
     #[command(flatten)]
     models: ModelArguments,
     /// Print the trace as one line of JSON
@@ -57,6 +64,8 @@ pub(super) fn options(
             ..Sampling::default()
         },
         limits: Limits::default(),
+        code_mode: arguments.code_mode,
+        probing: Probing::default(),
         rule,
         selector: arguments.selector(loaded),
         filter: arguments.filter(task),
@@ -70,7 +79,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         id: "1".to_owned(),
         text: arguments.question,
         task: arguments.task.into(),
-        interface: None,
+        interface: interface(arguments.example)?,
     };
     let mut loaded = arguments.models.load(question.task)?;
     let sandbox = open_sandbox()?;
@@ -107,6 +116,21 @@ pub fn run(arguments: Arguments) -> Result<()> {
         writeln!(stdout(), "{}", footer(&trace, options.rule))?;
     }
     Ok(())
+}
+
+/// What the tests on the command line show of a program; nothing where there are none.
+fn interface(examples: Vec<String>) -> Result<Option<Interface>> {
+    let Some(first) = examples.first() else {
+        return Ok(None);
+    };
+    let Some(entry_point) = called(first) else {
+        bail!("--example {first:?} calls no function: write it as in \"assert double(2) == 4\"");
+    };
+    Ok(Some(Interface {
+        entry_point: entry_point.to_owned(),
+        examples,
+        ..Interface::default()
+    }))
 }
 
 fn show(bar: &ProgressBar, stage: Stage, done: usize, all: usize) {
@@ -232,7 +256,7 @@ fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Unclear(Reason::Raised) => "unclear: raised",
         Verdict::Unclear(Reason::Limit) => "unclear: limit",
         Verdict::Unclear(Reason::NoValue) => "unclear: no value",
-        Verdict::Unclear(Reason::Code) => "",
+        Verdict::Unclear(Reason::Code) => "unclear: no example",
     }
 }
 

@@ -202,8 +202,7 @@ pub fn run(
             return Ok(());
         }
         let problem = by_id[trace.id.as_str()];
-        trace.correct = Some(benchmark.is_correct(trace.answer.as_deref(), &problem.reference));
-        trace.reference = Some(problem.reference.clone());
+        benchmark.mark(&mut trace, problem, sandbox, &options.limits);
         record.add(&trace)?;
         traces.push(trace);
         told(traces.len());

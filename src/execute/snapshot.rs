@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Engine, Module, OptLevel, Store};
 use wasmtime_wizer::Wizer;
 
-use super::{Description, block_on, broken, memory::Memories, stacks::Stacks, system};
+use super::{Description, broken, interpreter::block_on, memory::Memories, stacks::Stacks, system};
 use crate::{Error, Result};
 
 /// The guest that `build.rs` compiled from `sandbox/`.

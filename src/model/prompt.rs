@@ -12,37 +12,55 @@ use serde::{Deserialize, Serialize};
 use super::Message;
 use crate::{
     Error, Result,
-    problem::{Question, Task},
+    problem::{Interface, Question, Task},
     trace::Candidate,
 };
 
 /// The templates of a model's prompts.
 ///
-/// They see `question`, `task` (`math` or `code`) and, in `translate`, `solution`.
+/// They see `question`, `task` (`math` or `code`), `examples` (the tests that a programming question shows
+/// beside its text) and, but for `solve`, `solution`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Prompts {
     /// What is continued by a solution: sampled by the reasoner, scored by the verifier.
     pub solve: String,
-    /// What is continued by a solution's program.
+    /// What is continued by a solution's program; where the solution is a program, by its description.
     pub translate: String,
+    /// What is continued by the question that a program answers (`--code-mode roundtrip`).
+    pub recall: String,
+    /// What is continued by calls of the function that a question asks for; sees `entry_point` too.
+    pub inputs: String,
 }
 
 impl Default for Prompts {
     fn default() -> Self {
         let solve = "{{ question }}\n\n\
             {% if task == 'code' %}\
+            {% if examples %}Your code should pass these tests:\n\n\
+            {% for example in examples %}{{ example }}\n{% endfor %}\n{% endif %}\
             Write the Python code that does this, in one ```python block.\
             {% else %}\
             Reason step by step, and end with a line \"The answer is\" followed by the final answer.\
             {% endif %}";
         let translate = "Question:\n{{ question }}\n\nSolution:\n{{ solution }}\n\n\
+            {% if task == 'code' %}\
+            Describe step by step what this program does, for one who will judge from your description \
+            whether it does what was asked. Do not correct it, and do not repeat it.\
+            {% else %}\
             Translate this solution into a short Python program, step by step, with the solution's \
             own formulas. Do not correct it, and do not copy its numbers beyond those of the \
-            question: compute them. Print the final answer, and nothing else, on the last line.";
+            question: compute them. Print the final answer, and nothing else, on the last line.\
+            {% endif %}";
+        let recall = "{{ solution }}\n\nWhat exercise does this program solve? Write its text, and nothing else.";
+        let inputs = "{{ question }}\n\nDo not write the program. Write ten calls that would test it well, with \
+            arguments that are ordinary, extreme and empty, each on a line of its own and beginning with \
+            `{{ entry_point }}(`, and nothing else.";
         Self {
             solve: solve.to_owned(),
             translate: translate.to_owned(),
+            recall: recall.to_owned(),
+            inputs: inputs.to_owned(),
         }
     }
 }
@@ -64,6 +82,8 @@ impl Prompts {
             solve: value("rerank.prompts.solve").unwrap_or_else(|| common.solve.clone()),
             translate: value("rerank.prompts.translate")
                 .unwrap_or_else(|| common.translate.clone()),
+            recall: value("rerank.prompts.recall").unwrap_or_else(|| common.recall.clone()),
+            inputs: value("rerank.prompts.inputs").unwrap_or_else(|| common.inputs.clone()),
         };
         prompts.check()?;
         Ok(prompts)
@@ -74,8 +94,14 @@ impl Prompts {
     /// # Errors
     /// [`Error::Options`] says which and why.
     pub fn check(&self) -> Result<()> {
-        rendered(&self.solve, "1 + 1?", Task::Math, None)?;
-        rendered(&self.translate, "1 + 1?", Task::Math, Some("2")).map(drop)
+        let question = Question {
+            text: "1 + 1?".to_owned(),
+            ..Question::default()
+        };
+        rendered(&self.solve, &question, None)?;
+        rendered(&self.translate, &question, Some("2"))?;
+        rendered(&self.recall, &question, Some("2"))?;
+        rendered(&self.inputs, &question, None).map(drop)
     }
 
     /// The conversation whose continuation is a solution.
@@ -83,7 +109,7 @@ impl Prompts {
     /// # Errors
     /// [`Error::Options`] for a template that cannot be rendered.
     pub fn solve(&self, question: &Question) -> Result<Vec<Message>> {
-        let text = rendered(&self.solve, &question.text, question.task, None)?;
+        let text = rendered(&self.solve, question, None)?;
         Ok(vec![Message::user(text)])
     }
 
@@ -93,12 +119,35 @@ impl Prompts {
     /// [`Error::Options`] for a template that cannot be rendered.
     pub fn translate(&self, question: &Question, candidate: &Candidate) -> Result<Vec<Message>> {
         let solution = Some(candidate.text.as_str());
-        let text = rendered(&self.translate, &question.text, question.task, solution)?;
+        let text = rendered(&self.translate, question, solution)?;
+        Ok(vec![Message::user(text)])
+    }
+
+    /// The conversation whose continuation is the question that a program answers.
+    ///
+    /// # Errors
+    /// [`Error::Options`] for a template that cannot be rendered.
+    pub fn recall(&self, question: &Question, program: &str) -> Result<Vec<Message>> {
+        // The question is what is to be recalled.
+        let unasked = Question {
+            task: question.task,
+            ..Question::default()
+        };
+        let text = rendered(&self.recall, &unasked, Some(program))?;
+        Ok(vec![Message::user(text)])
+    }
+
+    /// The conversation whose continuation is calls of the function that a question asks for.
+    ///
+    /// # Errors
+    /// [`Error::Options`] for a template that cannot be rendered.
+    pub fn inputs(&self, question: &Question) -> Result<Vec<Message>> {
+        let text = rendered(&self.inputs, question, None)?;
         Ok(vec![Message::user(text)])
     }
 }
 
-fn rendered(template: &str, question: &str, task: Task, solution: Option<&str>) -> Result<String> {
+fn rendered(template: &str, question: &Question, solution: Option<&str>) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // A template's last line end is part of the prompt: a model may have been trained on it.
@@ -108,13 +157,25 @@ fn rendered(template: &str, question: &str, task: Task, solution: Option<&str>) 
         .expect("the common delimiters are valid");
     environment.set_syntax(syntax);
     minijinja_contrib::add_to_environment(&mut environment);
-    let task = match task {
+    let task = match question.task {
         Task::Math => "math",
         Task::Code => "code",
     };
+    // Those of a docstring are in the question's text already.
+    let is_apart = |interface: &&Interface| interface.prefix.is_empty();
+    let interface = question.interface.as_ref().filter(is_apart);
+    let examples = interface.map_or_else(Vec::new, |interface| interface.examples.clone());
+    let entry_point = question.interface.as_ref();
+    let entry_point = entry_point.map_or("", |interface| &interface.entry_point);
+    let question = &question.text;
     let text = match solution {
-        Some(solution) => environment.render_str(template, context! { question, task, solution }),
-        None => environment.render_str(template, context! { question, task }),
+        Some(solution) => environment.render_str(
+            template,
+            context! { question, task, examples, entry_point, solution },
+        ),
+        None => {
+            environment.render_str(template, context! { question, task, examples, entry_point })
+        }
     };
     text.map_err(|error| {
         Error::Options(format!(

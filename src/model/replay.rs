@@ -33,6 +33,8 @@ pub struct Replay {
     sha256: String,
     rows: Vec<Row>,
     row_by_question: HashMap<String, usize>,
+    /// Of programming questions, which recordings word in their own ways.
+    row_by_id: HashMap<String, usize>,
     damaged: Vec<Error>,
     /// What the next step hands back.
     waiting: Vec<Finished>,
@@ -66,6 +68,7 @@ impl Replay {
             sha256: format!("{:x}", Sha256::digest(&bytes)),
             rows: Vec::new(),
             row_by_question: HashMap::new(),
+            row_by_id: HashMap::new(),
             damaged: Vec::new(),
             waiting: Vec::new(),
             tickets: 0,
@@ -80,6 +83,9 @@ impl Replay {
             }) {
                 Ok(row) => {
                     let place = replay.rows.len();
+                    if row.question.task == Task::Code {
+                        replay.row_by_id.insert(row.question.id.clone(), place);
+                    }
                     replay
                         .row_by_question
                         .entry(key(&row.question.text))
@@ -136,9 +142,14 @@ impl Replay {
     }
 
     fn row(&self, question: &Question) -> Result<&Row> {
+        let by_id = || match question.task {
+            Task::Code => self.row_by_id.get(&question.id),
+            Task::Math => None,
+        };
         let index = self
             .row_by_question
             .get(&key(&question.text))
+            .or_else(by_id)
             .ok_or_else(|| Error::Question {
                 id: question.id.clone(),
                 reason: format!("{} holds no samples for it", self.name),
@@ -246,6 +257,10 @@ struct RecordedRow {
     model: String,
     #[serde(default)]
     kind: String,
+    /// Rows that hold tests or a function's name are programming questions, whose samples often do
+    /// not say that they are programs.
+    test_list: Option<Value>,
+    entry_point: Option<Value>,
     samples: Vec<RecordedSample>,
 }
 
@@ -294,11 +309,18 @@ impl RecordedRow {
             .into_iter()
             .flatten()
             .next();
+        let is_code = self.test_list.is_some() || self.entry_point.is_some();
+        let kind_of = |kind: String| match kind.is_empty() && is_code {
+            true => "code".to_owned(),
+            false => kind,
+        };
         let samples: Vec<(String, String, String, Option<f64>)> = self
             .samples
             .into_iter()
             .map(|sample| match sample {
-                RecordedSample::Text(text) => (self.model.clone(), self.kind.clone(), text, None),
+                RecordedSample::Text(text) => {
+                    (self.model.clone(), kind_of(self.kind.clone()), text, None)
+                }
                 RecordedSample::Labelled {
                     model,
                     kind,
@@ -310,7 +332,7 @@ impl RecordedRow {
                         "cot" => reply(text, answer.as_ref()),
                         _ => text,
                     };
-                    (model, kind, text, rm_score)
+                    (model, kind_of(kind), text, rm_score)
                 }
             })
             .collect();
@@ -347,7 +369,8 @@ impl RecordedRow {
                 text: [self.question, self.problem, self.text, self.prompt]
                     .into_iter()
                     .flatten()
-                    .next()?,
+                    .next()
+                    .or_else(|| (task == Task::Code && id.is_some()).then(String::new))?,
                 task,
                 interface: None,
             },

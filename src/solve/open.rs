@@ -2,14 +2,16 @@
 
 use std::time::Instant;
 
+mod code;
+
 use super::{Models, Options, Stage, tally::Tally};
 use crate::{
     error::Result,
+    execute::Sandbox,
     judge::judge,
     model::{Finished, Usage},
     problem::{Question, Task},
     sample,
-    score::score,
     select::{Evidence, classes, select},
     settle::{Until, settle},
     trace::{
@@ -33,6 +35,8 @@ pub(super) struct Open<'q> {
     looked_at: usize,
     errands: Vec<(usize, u64, Errand)>,
     stopped: Option<Stopped>,
+    /// What the coder wrote for [`Errand::Inputs`]; `None` while it is awaited.
+    inputs: Option<String>,
     timings: Timings,
     tokens: Tokens,
 }
@@ -44,6 +48,8 @@ pub(super) enum Errand {
     Sample,
     /// The program of the candidate with this index.
     Program(usize),
+    /// Calls on which candidates that are programs are compared.
+    Inputs,
 }
 
 /// What is known of a candidate.
@@ -53,6 +59,9 @@ struct Draft {
     program: Option<Program>,
     execution: Option<Execution>,
     verdict: Option<Verdict>,
+    /// Of a candidate that is a program.
+    description: Option<String>,
+    outputs: Vec<String>,
 }
 
 impl<'q> Open<'q> {
@@ -65,6 +74,7 @@ impl<'q> Open<'q> {
             looked_at: 0,
             errands: Vec::new(),
             stopped: None,
+            inputs: Some(String::new()),
             timings: Timings::default(),
             tokens: Tokens::default(),
         }
@@ -80,6 +90,9 @@ impl<'q> Open<'q> {
 
     /// Asks for candidates: all of them, or where fewer may do, a few.
     pub fn draw(&mut self, models: &mut Models, tally: &mut Tally) -> Result<()> {
+        if self.asked == 0 {
+            self.ask_inputs(models, tally)?;
+        }
         let left = self.options.samples - self.asked;
         let count = match self.options.until {
             Until::All => left,
@@ -124,7 +137,7 @@ impl<'q> Open<'q> {
         tally: &mut Tally,
     ) -> Result<()> {
         let asked = match (models.coder, &self.drafts[index].candidate) {
-            (Some(coder), Some(candidate)) => {
+            (Some(coder), Some(candidate)) if self.needs_coder() => {
                 let Options {
                     translating, seed, ..
                 } = self.options;
@@ -144,14 +157,20 @@ impl<'q> Open<'q> {
         Ok(())
     }
 
-    /// Takes in what the coder wrote of a candidate, and hands over the program to run.
-    pub fn written(&mut self, index: usize, ended: Finished, tally: &mut Tally) -> Program {
+    /// Takes in what the coder wrote of a candidate, and hands over the program to run; of a candidate
+    /// that is a program, it wrote a description.
+    pub fn written(&mut self, index: usize, ended: Finished, tally: &mut Tally) -> Option<Program> {
         self.count_translated(ended.usage);
         tally.done(Stage::Translate);
+        if self.question.task == Task::Code {
+            self.drafts[index].description = Some(ended.generation.text);
+            self.judge(index);
+            return None;
+        }
         tally.expect(Stage::Execute, 1);
         let program = translate::translated(&ended.generation);
         self.drafts[index].program = Some(program.clone());
-        program
+        Some(program)
     }
 
     /// Takes in what a candidate's program did.
@@ -198,7 +217,7 @@ impl<'q> Open<'q> {
                 return Ok(true);
             }
         }
-        if verdicts.len() < self.drafts.len() {
+        if verdicts.len() < self.drafts.len() || self.inputs.is_none() {
             return Ok(false);
         }
         if self.asked == self.options.samples {
@@ -221,7 +240,7 @@ impl<'q> Open<'q> {
             for cancelled in models.loaded[model].cancel(ticket) {
                 match errand {
                     Errand::Sample => self.count_drawn(cancelled.usage),
-                    Errand::Program(_) => self.count_translated(cancelled.usage),
+                    Errand::Program(_) | Errand::Inputs => self.count_translated(cancelled.usage),
                 }
             }
         }
@@ -239,6 +258,7 @@ impl<'q> Open<'q> {
     pub fn conclude(
         mut self,
         models: &mut Models,
+        sandbox: &Sandbox,
         interrupted: bool,
         tally: &mut Tally,
     ) -> Result<Trace> {
@@ -247,30 +267,27 @@ impl<'q> Open<'q> {
             self.drafts.retain(|draft| draft.candidate.is_some());
             self.stop(Why::Interrupted, begun, self.drafts.len(), None, models);
         }
+        let inputs = self.probe(sandbox);
         let mut candidates: Vec<Candidate> = Vec::new();
         let mut traced = Vec::new();
+        let (mut verdicts, mut descriptions, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+        let no_program = Verdict::Unclear(Reason::NoProgram);
         for draft in std::mem::take(&mut self.drafts) {
             candidates.extend(draft.candidate);
-            traced.push((draft.program, draft.execution, draft.verdict));
+            traced.push((draft.program, draft.execution));
+            verdicts.push(draft.verdict.unwrap_or(no_program));
+            descriptions.push(draft.description);
+            outputs.push(draft.outputs);
         }
-        let no_program = Verdict::Unclear(Reason::NoProgram);
-        let verdicts: Vec<Verdict> = traced
-            .iter()
-            .map(|(.., verdict)| verdict.unwrap_or(no_program))
-            .collect();
 
-        let scores = match models.verifier {
-            Some(verifier) if !interrupted => {
-                let verifier = &mut *models.loaded[verifier];
+        let scores = match interrupted {
+            true => vec![None; candidates.len()],
+            false => {
                 tally.expect(Stage::Score, candidates.len());
-                let started = Instant::now();
-                let (scores, usage) = score(self.question, &candidates, verifier, &|_, _| {})?;
-                self.timings.score = milliseconds(started);
-                self.tokens.score = usage.tokens_prompt + usage.tokens_continued;
+                let scores = self.scores(&candidates, &descriptions, models)?;
                 candidates.iter().for_each(|_| tally.done(Stage::Score));
                 scores
             }
-            _ => vec![None; candidates.len()],
         };
 
         let started = Instant::now();
@@ -278,7 +295,8 @@ impl<'q> Open<'q> {
             .iter()
             .map(|candidate| candidate.answer.as_deref())
             .collect();
-        let classes = classes(self.question.task, &answers, self.options.rule);
+        let given: Vec<&[String]> = outputs.iter().map(Vec::as_slice).collect();
+        let classes = classes(self.question.task, &answers, &given, self.options.rule);
         let evidence = Evidence {
             classes: &classes,
             verdicts: &verdicts,
@@ -300,29 +318,30 @@ impl<'q> Open<'q> {
         let answer = ranking
             .chosen
             .and_then(|index| candidates[index].answer.clone());
-        let traced = candidates
-            .into_iter()
-            .zip(traced)
-            .zip(verdicts.into_iter().zip(scores));
-        let candidates = traced.map(|((candidate, (program, execution, _)), (verdict, score))| {
-            TracedCandidate {
-                candidate,
-                program,
-                execution,
-                verdict,
-                score,
-                description: None,
-                outputs: Vec::new(),
-                correct: None,
-            }
-        });
+        let traced = candidates.into_iter().zip(traced);
+        let traced = traced.zip(verdicts.into_iter().zip(scores));
+        let traced = traced.zip(descriptions.into_iter().zip(outputs));
+        let candidates = traced.map(
+            |(((candidate, (program, execution)), (verdict, score)), (description, outputs))| {
+                TracedCandidate {
+                    candidate,
+                    program,
+                    execution,
+                    verdict,
+                    score,
+                    description,
+                    outputs,
+                    correct: None,
+                }
+            },
+        );
         Ok(Trace {
             id: self.question.id.clone(),
             question: self.question.text.clone(),
             task: self.question.task,
             seed: self.options.seed,
             candidates: candidates.collect(),
-            inputs: Vec::new(),
+            inputs,
             ranking,
             answer,
             stopped: self.stopped,
@@ -339,7 +358,9 @@ impl<'q> Open<'q> {
             .iter()
             .map(|draft| draft.candidate.as_ref()?.answer.as_deref())
             .collect();
-        classes(self.question.task, &answers, self.options.rule)
+        // What programs give is known when all of them are drawn.
+        let none = vec![&[][..]; answers.len()];
+        classes(self.question.task, &answers, &none, self.options.rule)
     }
 
     fn count_drawn(&mut self, usage: Usage) {

@@ -3,10 +3,14 @@
 //! A benchmark is a manifest under `eval/` (TOML) that says where its rows come from, what their
 //! fields are called, and how answers are found and graded. A user adds one by writing such a file.
 
+pub mod code;
 pub mod contamination;
 pub mod generate;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use regex::Regex;
 use serde::Deserialize;
@@ -15,6 +19,7 @@ use serde_json::Value;
 use crate::{
     answer::{self, Rule},
     error::{Error, Result},
+    execute::{Limits, Sandbox},
     model::replay::{Replay, plain},
     problem::{Problem, Question, Reference, Task},
     trace::Trace,
@@ -23,6 +28,7 @@ use crate::{
 pub mod rows;
 pub mod source;
 
+pub use code::Code;
 pub use source::Source;
 
 /// The benchmarks that come with this crate.
@@ -40,6 +46,12 @@ const MANIFESTS: &[(&str, &str)] = &[
     ("singleop", include_str!("../../eval/singleop.toml")),
     ("singleeq", include_str!("../../eval/singleeq.toml")),
     ("aqua", include_str!("../../eval/aqua.toml")),
+    ("mbpp", include_str!("../../eval/mbpp.toml")),
+    (
+        "mbpp-sanitized",
+        include_str!("../../eval/mbpp-sanitized.toml"),
+    ),
+    ("humaneval", include_str!("../../eval/humaneval.toml")),
 ];
 
 /// What a manifest says.
@@ -52,7 +64,8 @@ pub struct Benchmark {
     pub about: String,
     /// What a solution is.
     pub task: Task,
-    /// How answers are found and compared.
+    /// How answers are found and compared; for programs nothing to say.
+    #[serde(default)]
     pub rule: Rule,
     /// How a solution is found right or wrong.
     #[serde(default)]
@@ -68,6 +81,15 @@ pub struct Benchmark {
     pub sha256: Option<String>,
     /// The names of a row's fields.
     pub fields: Fields,
+    /// Where the tests of a programming benchmark are.
+    pub code: Option<Code>,
+    /// The parts of the data set by numeric id, first and last; `name:part` takes that part, and the
+    /// name alone the part called test.
+    #[serde(default)]
+    pub splits: BTreeMap<String, [u64; 2]>,
+    /// The ids of the part that was asked for.
+    #[serde(skip)]
+    pub ids: Option<[u64; 2]>,
     /// Where the rows come from.
     pub source: Option<Source>,
     /// The folder of the manifest, from which a source's path is read.
@@ -128,11 +150,15 @@ pub struct Problems {
 }
 
 impl Benchmark {
-    /// Finds a benchmark by its name, or by the path of its manifest.
+    /// Finds a benchmark by its name, or by the path of its manifest; `name:part` for a part of it.
     ///
     /// # Errors
     /// A name that is not known; a manifest that cannot be read.
     pub fn find(name: &str) -> Result<Self> {
+        let (name, part) = match name.rsplit_once(':') {
+            Some((name, part)) if !part.contains(['/', '.']) => (name, Some(part)),
+            _ => (name, None),
+        };
         let (path, text) = match MANIFESTS.iter().find(|(known, _)| *known == name) {
             Some((_, text)) => (PathBuf::from(name), (*text).to_owned()),
             None if name.ends_with(".toml") => {
@@ -152,7 +178,33 @@ impl Benchmark {
                 });
             }
         };
-        Self::parse(&text, &path)
+        let mut benchmark = Self::parse(&text, &path)?;
+        benchmark.take_part(part)?;
+        Ok(benchmark)
+    }
+
+    /// Keeps to a part of the rows.
+    fn take_part(&mut self, part: Option<&str>) -> Result<()> {
+        self.ids = self.splits.get(part.unwrap_or("test")).copied();
+        match part {
+            Some(part) if self.ids.is_none() => {
+                let known: Vec<&str> = self.splits.keys().map(String::as_str).collect();
+                Err(Error::Unknown {
+                    what: "part of a benchmark",
+                    name: format!("{}:{part}", self.name),
+                    known: match known.is_empty() {
+                        true => format!("{} has none", self.name),
+                        false => known.join(", "),
+                    },
+                })
+            }
+            _ => {
+                if let Some(part) = part {
+                    self.name = format!("{}:{part}", self.name);
+                }
+                Ok(())
+            }
+        }
     }
 
     /// The benchmarks that come with this crate.
@@ -234,13 +286,23 @@ impl Benchmark {
                     line,
                     reason,
                 })? {
-                    Ok(problem) => all.problems.push(problem),
-                    Err(unreadable) => all.unreadable.push(unreadable),
+                    Ok(problem) if self.is_asked(&problem.question.id) => {
+                        all.problems.push(problem);
+                    }
+                    Err(unreadable) if self.is_asked(&unreadable.0) => {
+                        all.unreadable.push(unreadable);
+                    }
+                    _ => {}
                 }
                 number += 1;
             }
         }
         Ok(all)
+    }
+
+    fn is_asked(&self, id: &str) -> bool {
+        self.ids
+            .is_none_or(|[from, to]| id.parse().is_ok_and(|id: u64| (from..=to).contains(&id)))
     }
 
     /// A row's problem; or, where its gold cannot be read, its id and gold.
@@ -258,6 +320,9 @@ impl Benchmark {
         };
         let text = fields.question_of(row).map_err(|name| self.lacks(&name))?;
         let worked = plain(field(&fields.answer)?);
+        if let Some(code) = &self.code {
+            return Ok(Ok(code.problem(row, id, text, worked)?));
+        }
         let answer = match gold {
             Some(pattern) => pattern
                 .captures(&worked)
@@ -316,20 +381,32 @@ impl Benchmark {
         answer.is_some_and(|answer| answer::equal(&reference.answer, answer, self.rule).equal)
     }
 
-    /// Whether each of a trace's candidates is right; all wrong where the trace has no reference.
+    /// Writes into a trace what is right: the reference, and for each candidate and the answer whether
+    /// it is. Programs are run on the hidden tests.
+    pub fn mark(&self, trace: &mut Trace, problem: &Problem, sandbox: &Sandbox, limits: &Limits) {
+        trace.reference = Some(problem.reference.clone());
+        let grades = match problem.question.task {
+            Task::Math => self.grade(trace),
+            Task::Code => code::grade(&trace.candidates, problem, sandbox, limits),
+        };
+        trace.correct = Some(trace.ranking.chosen.is_some_and(|chosen| grades[chosen]));
+        for (traced, correct) in trace.candidates.iter_mut().zip(grades) {
+            traced.correct = Some(correct);
+        }
+    }
+
+    /// Whether each of a trace's candidates is right, as was written down, else by comparing answers;
+    /// all wrong where the trace has no reference.
     pub fn grade(&self, trace: &Trace) -> Vec<bool> {
-        let answers = trace
-            .candidates
-            .iter()
-            .map(|traced| traced.candidate.answer.as_deref());
-        answers
-            .map(|answer| {
-                trace
-                    .reference
-                    .as_ref()
-                    .is_some_and(|reference| self.is_correct(answer, reference))
-            })
-            .collect()
+        let compare = |answer: Option<&str>| {
+            let reference = trace.reference.as_ref();
+            reference.is_some_and(|reference| self.is_correct(answer, reference))
+        };
+        let grades = trace.candidates.iter().map(|traced| {
+            let answer = traced.candidate.answer.as_deref();
+            traced.correct.unwrap_or_else(|| compare(answer))
+        });
+        grades.collect()
     }
 }
 

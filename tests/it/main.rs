@@ -5,6 +5,7 @@ mod browser;
 mod builtin;
 mod cache;
 mod cli;
+mod code;
 mod contamination;
 mod eval;
 mod generate;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     answer::{self, Rule},
+    problem::Task,
     select::{Evidence, Filter, Selector, classes, select},
     trace::{Outcome, Ranking, Score, Trace, TracedCandidate, Verdict},
 };
@@ -63,13 +64,22 @@ impl Graded {
         let values = values(candidates, rule);
         let programs: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
         let both: Vec<Option<&str>> = answers.iter().chain(&programs).copied().collect();
+        let classes = classes_of(trace, rule);
         Self {
             id: trace.id.clone(),
             right,
-            classes: classes(trace.task, &answers, rule),
+            both: match trace.task {
+                Task::Math => answer::classes(&both, rule),
+                // A candidate's program is the candidate: it has no other value to vote with.
+                Task::Code => classes
+                    .iter()
+                    .chain(&vec![None; classes.len()])
+                    .copied()
+                    .collect(),
+            },
+            classes,
             verdicts: candidates.iter().map(|traced| traced.verdict).collect(),
             scores: candidates.iter().map(|traced| traced.score).collect(),
-            both: answer::classes(&both, rule),
             programs: Programs {
                 classes: answer::classes(&programs, rule),
                 right: programs.iter().map(|value| equal(*value)).collect(),
@@ -143,7 +153,7 @@ pub fn rankings(trace: &Trace, rule: Rule) -> Vec<(Selector, Filter, Ranking)> {
     let candidates = &trace.candidates;
     let verdicts: Vec<Verdict> = candidates.iter().map(|traced| traced.verdict).collect();
     let scores: Vec<Option<Score>> = candidates.iter().map(|traced| traced.score).collect();
-    let classes = classes(trace.task, &answers(candidates), rule);
+    let classes = classes_of(trace, rule);
     let evidence = Evidence {
         classes: &classes,
         verdicts: &verdicts,
@@ -152,6 +162,16 @@ pub fn rankings(trace: &Trace, rule: Rule) -> Vec<(Selector, Filter, Ranking)> {
     Way::selections()
         .map(|(selector, filter)| (selector, filter, select(evidence, selector, filter)))
         .collect()
+}
+
+/// The class of equal answers that each of a trace's candidates belongs to.
+fn classes_of(trace: &Trace, rule: Rule) -> Vec<Option<usize>> {
+    let outputs = trace
+        .candidates
+        .iter()
+        .map(|traced| traced.outputs.as_slice());
+    let outputs: Vec<&[String]> = outputs.collect();
+    classes(trace.task, &answers(&trace.candidates), &outputs, rule)
 }
 
 fn answers(candidates: &[TracedCandidate]) -> Vec<Option<&str>> {
