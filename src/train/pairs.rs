@@ -456,19 +456,21 @@ pub fn from_samples(
     Ok(problems)
 }
 
-/// A solved question whose reference is known; `grade` says whether a candidate is right. `None`
-/// where the trace has no reference.
+/// A solved question whose reference is known. Whether a candidate is right was written down by
+/// `eval`, as of a program by hidden tests; in traces that do not tell, `grade` says it. `None` where
+/// the trace has no reference.
 pub fn from_trace(
     trace: &Trace,
     model: &str,
     grade: &dyn Fn(&Reference, &Candidate) -> bool,
 ) -> Option<Labelled> {
     let reference = trace.reference.as_ref()?;
-    let candidates = trace.candidates.iter().map(|traced| &traced.candidate);
-    let solutions = candidates.map(|candidate| LabelledSolution {
-        text: candidate.text.clone(),
+    let solutions = trace.candidates.iter().map(|traced| LabelledSolution {
+        text: traced.candidate.text.clone(),
         model: model.to_owned(),
-        correct: grade(reference, candidate),
+        correct: traced
+            .correct
+            .unwrap_or_else(|| grade(reference, &traced.candidate)),
     });
     Some(Labelled {
         id: trace.id.clone(),

@@ -23,7 +23,7 @@ use rerank::{
     trace::{Outcome, Program, Trace, Verdict},
 };
 use serde_json::Value;
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::{gguf::shared, llama::write_tiny};
 
@@ -244,7 +244,10 @@ fn rerank(arguments: &[&str]) -> String {
 
 /// The traces of an evaluation of some of a benchmark's rows.
 fn evaluated(benchmark: &str, data: &Path, replay: &Path) -> Vec<Trace> {
-    let out = tempdir().unwrap();
+    evaluated_in(&tempdir().unwrap(), benchmark, data, replay)
+}
+
+fn evaluated_in(out: &TempDir, benchmark: &str, data: &Path, replay: &Path) -> Vec<Trace> {
     let [data, replay, folder] = [data, replay, out.path()].map(|path| path.to_str().unwrap());
     rerank(&[
         "eval", benchmark, "--data", data, "--replay", replay, "--out", folder, "--force",
@@ -259,7 +262,9 @@ fn evaluated(benchmark: &str, data: &Path, replay: &Path) -> Vec<Trace> {
 #[test]
 fn mbpp_excerpt_is_evaluated_by_examples_agreement_and_hidden_tests() {
     let cases = Path::new("tests/cases/code");
-    let traces = evaluated(
+    let out = tempdir().unwrap();
+    let traces = evaluated_in(
+        &out,
         "mbpp",
         &cases.join("mbpp.jsonl"),
         &cases.join("mbpp-candidates.jsonl"),
@@ -295,6 +300,27 @@ fn mbpp_excerpt_is_evaluated_by_examples_agreement_and_hidden_tests() {
     assert!(traces.iter().all(|trace| trace.inputs.len() == 32));
     let reference = traces[0].reference.as_ref().unwrap();
     assert!(reference.tests.as_ref().unwrap().contains("\"PHP\""));
+    // Pairs for training a verifier are labelled by the hidden tests.
+    let pairs = out.path().join("pairs.jsonl");
+    let [folder, pairs] = [out.path(), &pairs].map(|path| path.to_str().unwrap());
+    rerank(&["pairs", folder, "--out", pairs]);
+    let pairs = fs::read_to_string(pairs).unwrap();
+    assert!(pairs.lines().count() > 3, "{pairs}");
+    for line in pairs.lines() {
+        let pair: Value = serde_json::from_str(line).unwrap();
+        let of = |side: &str| {
+            let mut all = traces.iter().flat_map(|trace| &trace.candidates);
+            let text = pair[side].as_str().unwrap();
+            all.find(|traced| traced.candidate.text == text)
+                .unwrap()
+                .correct
+        };
+        assert_eq!(
+            (of("chosen"), of("rejected")),
+            (Some(true), Some(false)),
+            "{line}"
+        );
+    }
     assert!(
         !serde_json::to_string(&traces[0].inputs)
             .unwrap()
