@@ -90,3 +90,97 @@ pub enum Error {
     #[error("sandbox: {0}")]
     Sandbox(String),
 }
+
+/// What a JSON or TOML reader said, in the user's words instead of Rust's names of types.
+pub(crate) fn in_words(source: &dyn std::fmt::Display) -> String {
+    let text = source.to_string();
+    let kinds = [
+        (
+            r"\bu(?:8|16|32|64|128|size)\b",
+            "a whole number of at least 0",
+        ),
+        (r"\bi(?:8|16|32|64|128|size)\b", "a whole number"),
+        (r"\bf(?:32|64)\b", "a number"),
+        (r"\b(?:a )?sequence\b", "a list"),
+        (
+            r"\b(?:(?:a )?map|(?:internally tagged enum|struct|enum|tuple struct) \w+(?: with \d+ elements?)?)",
+            "an object",
+        ),
+        (r"\b(?:borrowed )?string\b", "text"),
+        (r"\ba text\b", "text"),
+        (
+            r"data did not match any variant of untagged \w+(?: \w+)?",
+            "this value cannot be read",
+        ),
+    ];
+    // What stands in quotes is the user's own and stays.
+    let quoted = regex::Regex::new(r#""(?:[^"\\]|\\.)*""#).expect("the pattern is valid");
+    let said = |part: &str| {
+        let mut words = part.to_owned();
+        for (name, word) in kinds {
+            let pattern = regex::Regex::new(name).expect("the patterns are valid");
+            words = pattern.replace_all(&words, word).into_owned();
+        }
+        words
+    };
+    let mut words = String::new();
+    let mut end = 0;
+    for own in quoted.find_iter(&text) {
+        words += &said(&text[end..own.start()]);
+        words += own.as_str();
+        end = own.end();
+    }
+    words + &said(&text[end..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{task::Benchmark, trace::Trace};
+
+    #[test]
+    fn what_readers_say_holds_no_rust_and_what_is_quoted_stays() {
+        let json = [
+            r#"{"id": 3}"#,
+            r#"[]"#,
+            r#"{"id": "x", "seed": -1}"#,
+            "3",
+            "{",
+        ];
+        let of_json = json
+            .iter()
+            .map(|text| in_words(&serde_json::from_str::<Trace>(text).unwrap_err()));
+        let toml = [
+            "name = 3",
+            "fields = 3",
+            "[[fields]]",
+            "task = \"chess\"",
+            "x",
+        ];
+        let of_toml = toml
+            .iter()
+            .map(|text| in_words(&toml::from_str::<Benchmark>(text).unwrap_err().message()));
+        let names = regex::Regex::new(
+            r"\b([iuf](8|16|32|64|size)|struct|enum|usize|Option|Vec|sequence|map|variant)\b",
+        )
+        .unwrap();
+        for said in of_json.chain(of_toml) {
+            assert!(
+                !said.contains("unknown variant") || said.contains("expected"),
+                "{said}"
+            );
+            let said = said.replace("unknown variant", "unknown");
+            assert!(!names.is_match(&said), "{said}");
+        }
+        let wrong = serde_json::from_str::<Vec<f64>>(r#"["high"]"#).unwrap_err();
+        assert_eq!(
+            in_words(&wrong),
+            "invalid type: text \"high\", expected a number at line 1 column 7"
+        );
+        let quoted = serde_json::from_str::<u8>(r#""a map of i32 \"usize\"""#).unwrap_err();
+        assert_eq!(
+            in_words(&quoted),
+            r#"invalid type: text "a map of i32 \"usize\"", expected a whole number of at least 0 at line 1 column 24"#
+        );
+    }
+}

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use super::{metrics::Summary, report};
 use crate::{
     answer::Rule,
-    error::{Error, Result},
+    error::{Error, Result, in_words},
     execute::Sandbox,
     jsonl,
     problem::Problem,
@@ -399,7 +399,7 @@ pub fn read_description(out: &Path) -> Result<Description> {
     serde_json::from_str(&text).map_err(|source| Error::Row {
         path,
         line: source.line(),
-        reason: source.to_string(),
+        reason: in_words(&source),
     })
 }
 
@@ -416,7 +416,7 @@ pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
         bytes.extend(torn);
     }
     let parse = |(line, text): (usize, Result<&str, String>)| {
-        let trace = text.and_then(|text| serde_json::from_str(text).map_err(|e| e.to_string()));
+        let trace = text.and_then(|text| serde_json::from_str(text).map_err(|e| in_words(&e)));
         trace.map_err(|reason| Error::Row {
             path: path.to_owned(),
             line,

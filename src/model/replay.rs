@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     answer::{self, Rule},
-    error::{Error, Result},
+    error::{Error, Result, in_words},
     jsonl::{self, read},
     problem::{Problem, Question, Reference, Task},
     trace::Stop,
@@ -75,7 +75,7 @@ impl Replay {
         };
         for (line, text) in jsonl::lines(&bytes) {
             let row = text.and_then(|text| {
-                serde_json::from_str::<RecordedRow>(text).map_err(|source| source.to_string())
+                serde_json::from_str::<RecordedRow>(text).map_err(|source| in_words(&source))
             });
             match row.and_then(|row| {
                 row.into_row(line - 1)

@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, in_words},
     jsonl::read,
     model::replay::plain,
 };
@@ -120,7 +120,7 @@ pub fn questions(path: &Path, fields: &[String]) -> Result<Vec<(usize, String)>>
             line: index + 1,
             reason,
         };
-        let row: Value = serde_json::from_str(line).map_err(|source| error(source.to_string()))?;
+        let row: Value = serde_json::from_str(line).map_err(|source| error(in_words(&source)))?;
         let has = |names: &[&str]| names.iter().all(|name| row.get(name).is_some());
         let given: Vec<&str> = fields.iter().map(String::as_str).collect();
         let names = match given.is_empty() {

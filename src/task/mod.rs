@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     answer::{self, Rule},
-    error::{Error, Result},
+    error::{Error, Result, in_words},
     execute::{Limits, Sandbox},
     model::replay::{Replay, plain},
     problem::{Problem, Question, Reference, Task},
@@ -225,7 +225,7 @@ impl Benchmark {
             let line = source
                 .span()
                 .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            error(line, source.message().to_owned())
+            error(line, in_words(&source.message()))
         })?;
         benchmark.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let source = benchmark.source.iter();

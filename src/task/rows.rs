@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Benchmark, Fields};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, in_words},
     jsonl,
     model::replay::plain,
 };
@@ -40,12 +40,12 @@ pub fn read(path: &Path) -> Result<Rows> {
     }
     if bytes.trim_ascii_start().starts_with(b"[") {
         let rows: Vec<Value> = serde_json::from_slice(&bytes)
-            .map_err(|source| error(source.line(), source.to_string()))?;
+            .map_err(|source| error(source.line(), in_words(&source)))?;
         return Ok((1..).zip(rows).collect());
     }
     let parse = |(line, text): (usize, Result<&str, String>)| {
         let row =
-            text.and_then(|text| serde_json::from_str(text).map_err(|source| source.to_string()));
+            text.and_then(|text| serde_json::from_str(text).map_err(|source| in_words(&source)));
         Ok((line, row.map_err(|reason| error(line, reason))?))
     };
     jsonl::lines(&bytes).map(parse).collect()

@@ -4,20 +4,17 @@
 //! Everything here is a pure function; files are read and written by the caller. A row is what TRL
 //! reads: `{"prompt", "chosen", "rejected"}` and fields that TRL passes over.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    path::Path,
-};
+use std::collections::{HashMap, HashSet};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 
-use crate::{
-    Error, Result,
-    model::random::SplitMix,
-    problem::Reference,
-    trace::{Candidate, Trace},
-};
+use crate::model::random::SplitMix;
+
+mod labelled;
+mod rows;
+
+pub use labelled::{from_samples, from_trace};
+pub use rows::{Problem, Row, Skipped, Split, parse};
 
 /// A problem with solutions whose correctness is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,39 +69,6 @@ impl Default for Options {
             seed: 0,
         }
     }
-}
-
-/// One line of a file of pairs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    /// What was asked.
-    pub prompt: String,
-    /// A correct solution.
-    pub chosen: String,
-    /// An incorrect solution.
-    pub rejected: String,
-    /// The problem's id.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub id: String,
-    /// Whether the problem is held out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub split: Option<Split>,
-    /// Who wrote the correct solution.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub chosen_model: String,
-    /// Who wrote the incorrect solution.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub rejected_model: String,
-}
-
-/// What a problem is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// Learning.
-    Train,
-    /// Choosing the checkpoint. Its pairs name every solution of the problem.
-    Dev,
 }
 
 /// The numbers the paper gives of its data.
@@ -280,207 +244,10 @@ fn choose(
     chosen
 }
 
-/// A problem with its pairs, as read from a file of rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problem {
-    /// What was asked.
-    pub prompt: String,
-    /// What the file says of it.
-    pub split: Option<Split>,
-    /// Each text once, and whether it was ever chosen.
-    pub solutions: Vec<(String, bool)>,
-    /// Chosen and rejected solutions, by index.
-    pub pairs: Vec<(usize, usize)>,
-}
-
-/// Rows that cannot be learned from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Skipped {
-    /// Chosen and rejected are the same text.
-    pub equal: usize,
-    /// A text is empty.
-    pub empty: usize,
-    /// A text has more tokens than allowed.
-    pub too_long: usize,
-}
-
-/// Reads rows and gathers them by prompt, in the order in which prompts appear. A text may also be
-/// a list of chat messages, as TRL writes them; then the last message counts.
-///
-/// # Errors
-/// [`Error::Row`] for a line that is not such a row.
-pub fn parse(rows: &str, path: &Path) -> Result<(Vec<Problem>, Skipped)> {
-    let mut problems: Vec<Problem> = Vec::new();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    let mut skipped = Skipped::default();
-    for (i, line) in rows.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let error = |reason: String| Error::Row {
-            path: path.to_owned(),
-            line: i + 1,
-            reason,
-        };
-        let row: Value = serde_json::from_str(line).map_err(|e| error(e.to_string()))?;
-        let text = |key: &str| {
-            let found = row.get(key).and_then(|value| match value {
-                Value::String(text) => Some(text.clone()),
-                Value::Array(messages) => Some(messages.last()?["content"].as_str()?.to_owned()),
-                _ => None,
-            });
-            found.ok_or_else(|| error(format!("{key:?} must be a text or a list of messages")))
-        };
-        let (prompt, chosen, rejected) = (text("prompt")?, text("chosen")?, text("rejected")?);
-        let split = match row.get("split") {
-            None | Some(Value::Null) => None,
-            Some(value) => Some(
-                serde_json::from_value(value.clone())
-                    .map_err(|_| error("\"split\" must be \"train\" or \"dev\"".to_owned()))?,
-            ),
-        };
-        if prompt.is_empty() || chosen.trim().is_empty() || rejected.trim().is_empty() {
-            skipped.empty += 1;
-            continue;
-        }
-        if chosen == rejected {
-            skipped.equal += 1;
-            continue;
-        }
-        let place = *places.entry(prompt.clone()).or_insert_with(|| {
-            problems.push(Problem {
-                prompt,
-                split,
-                ..Problem::default()
-            });
-            problems.len() - 1
-        });
-        let problem = &mut problems[place];
-        let mut place = |text: String, correct: bool| {
-            let known = problem
-                .solutions
-                .iter()
-                .position(|(known, _)| *known == text);
-            let place = known.unwrap_or_else(|| {
-                problem.solutions.push((text, false));
-                problem.solutions.len() - 1
-            });
-            problem.solutions[place].1 |= correct;
-            place
-        };
-        let pair = (place(chosen, true), place(rejected, false));
-        if !problem.pairs.contains(&pair) {
-            problem.pairs.push(pair);
-        }
-    }
-    Ok((problems, skipped))
-}
-
-/// Reads recorded samples: lines of `{"question", "gold", "samples": [{"model", "text", "answer"}]}`.
-/// A sample's own `correct`, `passed` or `is_solved` counts; where it has none, `grade(gold, answer)`
-/// says whether its answer, or else the text that ends in one, is right. Samples of which nobody
-/// knows are left out, and programs (`kind` `pot`), which are no solutions in words.
-///
-/// # Errors
-/// [`Error::Row`] for a line that is not such a row.
-pub fn from_samples(
-    rows: &str,
-    path: &Path,
-    grade: &dyn Fn(&str, &str) -> Option<bool>,
-) -> Result<Vec<Labelled>> {
-    let mut problems = Vec::new();
-    for (i, line) in rows.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let error = |reason: String| Error::Row {
-            path: path.to_owned(),
-            line: i + 1,
-            reason,
-        };
-        let row: Value = serde_json::from_str(line).map_err(|e| error(e.to_string()))?;
-        let text = |value: &Value, keys: &[&str]| {
-            let mut found = keys.iter().filter_map(|key| value.get(key)?.as_str());
-            found.next().map(str::to_owned)
-        };
-        let mut prompt =
-            text(&row, &["question", "problem", "prompt", "text"]).ok_or_else(|| {
-                error("no \"question\", \"problem\", \"prompt\" or \"text\"".to_owned())
-            })?;
-        // MBPP states the function's name in its tests alone.
-        if let Some(tests) = row.get("test_list").and_then(Value::as_array) {
-            prompt += "\nYour code should pass these tests:";
-            for test in tests.iter().filter_map(Value::as_str) {
-                prompt += "\n";
-                prompt += test;
-            }
-        }
-        let samples = row.get("samples").and_then(Value::as_array);
-        let samples = samples.ok_or_else(|| error("no \"samples\"".to_owned()))?;
-        let gold = text(&row, &["gold", "answer"]);
-        let label = |sample: &Value| {
-            let recorded = ["correct", "passed", "is_solved"]
-                .iter()
-                .find_map(|key| sample.get(key)?.as_bool());
-            let answer = match sample.get("answer") {
-                None | Some(Value::Null) => text(sample, &["text"])?,
-                Some(Value::String(answer)) => answer.clone(),
-                Some(other) => other.to_string(),
-            };
-            recorded.or_else(|| grade(gold.as_deref()?, &answer))
-        };
-        let is_program = |sample: &&Value| {
-            let kind = sample.get("kind").and_then(Value::as_str);
-            kind.is_some_and(|kind| kind.starts_with("pot"))
-        };
-        let solutions = samples
-            .iter()
-            .filter(|sample| !is_program(sample))
-            .filter_map(|sample| {
-                Some(LabelledSolution {
-                    text: text(sample, &["text"])?,
-                    model: text(sample, &["model"]).unwrap_or_default(),
-                    correct: label(sample)?,
-                })
-            });
-        problems.push(Labelled {
-            id: format!(
-                "{}:{}",
-                path.file_stem().unwrap_or_default().display(),
-                i + 1
-            ),
-            prompt,
-            solutions: solutions.collect(),
-        });
-    }
-    Ok(problems)
-}
-
-/// A solved question whose reference is known. Whether a candidate is right was written down by
-/// `eval`, as of a program by hidden tests; in traces that do not tell, `grade` says it. `None` where
-/// the trace has no reference.
-pub fn from_trace(
-    trace: &Trace,
-    model: &str,
-    grade: &dyn Fn(&Reference, &Candidate) -> bool,
-) -> Option<Labelled> {
-    let reference = trace.reference.as_ref()?;
-    let solutions = trace.candidates.iter().map(|traced| LabelledSolution {
-        text: traced.candidate.text.clone(),
-        model: model.to_owned(),
-        correct: traced
-            .correct
-            .unwrap_or_else(|| grade(reference, &traced.candidate)),
-    });
-    Some(Labelled {
-        id: trace.id.clone(),
-        prompt: trace.question.clone(),
-        solutions: solutions.collect(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn problem(id: usize, solutions: &[(&str, &str, bool)]) -> Labelled {
@@ -645,51 +412,5 @@ mod tests {
         assert_eq!((dev.len(), train.len()), (5, 15));
         assert!(dev.iter().all(|p| p.solutions.len() == 7));
         assert!(train.iter().all(|p| p.pairs.len() == 1));
-    }
-
-    #[test]
-    fn rows_of_trl_are_read_and_bad_ones_counted_or_named() {
-        let rows = r#"
-{"prompt": "p", "chosen": "a", "rejected": "b"}
-{"prompt": [{"role": "user", "content": "p"}], "chosen": [{"role": "assistant", "content": "a"}], "rejected": [{"role": "assistant", "content": "c"}], "score": 3}
-{"prompt": "p", "chosen": "a", "rejected": "b"}
-{"prompt": "p", "chosen": "a", "rejected": "a"}
-{"prompt": "p", "chosen": " ", "rejected": "a"}
-"#;
-        let (problems, skipped) = parse(rows, Path::new("rows")).unwrap();
-        let expected = Problem {
-            prompt: "p".to_owned(),
-            split: None,
-            solutions: vec![("a".into(), true), ("b".into(), false), ("c".into(), false)],
-            pairs: vec![(0, 1), (0, 2)],
-        };
-        assert_eq!(problems, [expected]);
-        assert_eq!((skipped.equal, skipped.empty, skipped.too_long), (1, 1, 0));
-        for (bad, says) in [
-            (
-                "{\"prompt\": 3}",
-                "rows, line 1: \"prompt\" must be a text or a list of messages",
-            ),
-            ("\n{\"prompt\": \"p\"}", "rows, line 2: \"chosen\" must be"),
-            ("{", "rows, line 1: EOF"),
-        ] {
-            let error = parse(bad, Path::new("rows")).unwrap_err().to_string();
-            assert!(error.starts_with(says), "{error}");
-        }
-    }
-
-    #[test]
-    fn samples_are_labelled_by_their_own_word_or_by_the_grader_and_programs_left_out() {
-        let rows = r#"{"question": "1 + 1?", "gold": "2", "samples": [{"model": "m", "text": "so 2", "answer": "2"}, {"text": "so 3", "answer": "3"}, {"text": "2", "answer": null}, {"text": "none"}, {"text": "2", "kind": "pot"}]}
-{"text": "Write f.", "test_list": ["assert f() == 1"], "samples": [{"text": "def f(): pass", "passed": false}]}"#;
-        let grade = |gold: &str, answer: &str| Some(gold == answer);
-        let problems = from_samples(rows, Path::new("x/samples.jsonl"), &grade).unwrap();
-        let labels: Vec<Vec<bool>> = problems
-            .iter()
-            .map(|p| p.solutions.iter().map(|s| s.correct).collect())
-            .collect();
-        assert_eq!(labels, [vec![true, false, true, false], vec![false]]);
-        assert_eq!(problems[0].id, "samples:1");
-        assert!(problems[1].prompt.ends_with("tests:\nassert f() == 1"));
     }
 }

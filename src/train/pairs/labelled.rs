@@ -1,0 +1,136 @@
+//! Solutions whose correctness is known: from recorded samples, and from the traces of a run.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Labelled, LabelledSolution};
+use crate::{
+    Error, Result,
+    error::in_words,
+    problem::Reference,
+    trace::{Candidate, Trace},
+};
+
+/// Reads recorded samples: lines of `{"question", "gold", "samples": [{"model", "text", "answer"}]}`.
+/// A sample's own `correct`, `passed` or `is_solved` counts; where it has none, `grade(gold, answer)`
+/// says whether its answer, or else the text that ends in one, is right. Samples of which nobody
+/// knows are left out, and programs (`kind` `pot`), which are no solutions in words.
+///
+/// # Errors
+/// [`Error::Row`] for a line that is not such a row.
+pub fn from_samples(
+    rows: &str,
+    path: &Path,
+    grade: &dyn Fn(&str, &str) -> Option<bool>,
+) -> Result<Vec<Labelled>> {
+    let mut problems = Vec::new();
+    for (i, line) in rows.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let error = |reason: String| Error::Row {
+            path: path.to_owned(),
+            line: i + 1,
+            reason,
+        };
+        let row: Value = serde_json::from_str(line).map_err(|e| error(in_words(&e)))?;
+        let text = |value: &Value, keys: &[&str]| {
+            let mut found = keys.iter().filter_map(|key| value.get(key)?.as_str());
+            found.next().map(str::to_owned)
+        };
+        let mut prompt =
+            text(&row, &["question", "problem", "prompt", "text"]).ok_or_else(|| {
+                error("no \"question\", \"problem\", \"prompt\" or \"text\"".to_owned())
+            })?;
+        // MBPP states the function's name in its tests alone.
+        if let Some(tests) = row.get("test_list").and_then(Value::as_array) {
+            prompt += "\nYour code should pass these tests:";
+            for test in tests.iter().filter_map(Value::as_str) {
+                prompt += "\n";
+                prompt += test;
+            }
+        }
+        let samples = row.get("samples").and_then(Value::as_array);
+        let samples = samples.ok_or_else(|| error("no \"samples\"".to_owned()))?;
+        let gold = text(&row, &["gold", "answer"]);
+        let label = |sample: &Value| {
+            let recorded = ["correct", "passed", "is_solved"]
+                .iter()
+                .find_map(|key| sample.get(key)?.as_bool());
+            let answer = match sample.get("answer") {
+                None | Some(Value::Null) => text(sample, &["text"])?,
+                Some(Value::String(answer)) => answer.clone(),
+                Some(other) => other.to_string(),
+            };
+            recorded.or_else(|| grade(gold.as_deref()?, &answer))
+        };
+        let is_program = |sample: &&Value| {
+            let kind = sample.get("kind").and_then(Value::as_str);
+            kind.is_some_and(|kind| kind.starts_with("pot"))
+        };
+        let solutions = samples
+            .iter()
+            .filter(|sample| !is_program(sample))
+            .filter_map(|sample| {
+                Some(LabelledSolution {
+                    text: text(sample, &["text"])?,
+                    model: text(sample, &["model"]).unwrap_or_default(),
+                    correct: label(sample)?,
+                })
+            });
+        problems.push(Labelled {
+            id: format!(
+                "{}:{}",
+                path.file_stem().unwrap_or_default().display(),
+                i + 1
+            ),
+            prompt,
+            solutions: solutions.collect(),
+        });
+    }
+    Ok(problems)
+}
+
+/// A solved question whose reference is known. Whether a candidate is right was written down by
+/// `eval`, as of a program by hidden tests; in traces that do not tell, `grade` says it. `None` where
+/// the trace has no reference.
+pub fn from_trace(
+    trace: &Trace,
+    model: &str,
+    grade: &dyn Fn(&Reference, &Candidate) -> bool,
+) -> Option<Labelled> {
+    let reference = trace.reference.as_ref()?;
+    let solutions = trace.candidates.iter().map(|traced| LabelledSolution {
+        text: traced.candidate.text.clone(),
+        model: model.to_owned(),
+        correct: traced
+            .correct
+            .unwrap_or_else(|| grade(reference, &traced.candidate)),
+    });
+    Some(Labelled {
+        id: trace.id.clone(),
+        prompt: trace.question.clone(),
+        solutions: solutions.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_labelled_by_their_own_word_or_by_the_grader_and_programs_left_out() {
+        let rows = r#"{"question": "1 + 1?", "gold": "2", "samples": [{"model": "m", "text": "so 2", "answer": "2"}, {"text": "so 3", "answer": "3"}, {"text": "2", "answer": null}, {"text": "none"}, {"text": "2", "kind": "pot"}]}
+{"text": "Write f.", "test_list": ["assert f() == 1"], "samples": [{"text": "def f(): pass", "passed": false}]}"#;
+        let grade = |gold: &str, answer: &str| Some(gold == answer);
+        let problems = from_samples(rows, Path::new("x/samples.jsonl"), &grade).unwrap();
+        let labels: Vec<Vec<bool>> = problems
+            .iter()
+            .map(|p| p.solutions.iter().map(|s| s.correct).collect())
+            .collect();
+        assert_eq!(labels, [vec![true, false, true, false], vec![false]]);
+        assert_eq!(problems[0].id, "samples:1");
+        assert!(problems[1].prompt.ends_with("tests:\nassert f() == 1"));
+    }
+}
