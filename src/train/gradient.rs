@@ -382,6 +382,43 @@ mod tests {
     }
 
     #[test]
+    fn other_devices_operations_give_the_same_numbers() {
+        let units = [
+            unit(&[1, 2, 3, 4], &[&[5, 6, 7], &[5, 8, 9, 10, 2]], &[(0, 1)]),
+            unit(&[7], &[&[1, 2], &[3], &[4, 4, 4, 4]], &[(2, 0), (2, 1)]),
+            unit(&[9, 8, 7, 6, 5, 4, 3], &[&[10, 1], &[10, 2]], &[(1, 0)]),
+        ];
+        let units: Vec<&Unit> = units.iter().collect();
+        for architecture in ["llama", "qwen2"] {
+            let of = |fused: bool, recompute: bool| {
+                let mut network = by_formula(architecture);
+                network.fused = fused;
+                step(&network, &simpo(), &units, &[], 1000, recompute)
+            };
+            let expected = of(true, false);
+            for found in [of(false, false), of(false, true)] {
+                assert!(
+                    (found.loss - expected.loss).abs() < 1e-5,
+                    "{} {}",
+                    found.loss,
+                    expected.loss
+                );
+                assert_eq!(found.gradients.len(), expected.gradients.len());
+                for (name, expected) in &expected.gradients {
+                    let (ours, theirs) = (
+                        values(found.gradients[name].clone()),
+                        values(expected.clone()),
+                    );
+                    let largest = theirs.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
+                    for (a, b) in ours.iter().zip(&theirs) {
+                        assert!((a - b).abs() <= 1e-4 * largest, "{name}: {a} {b}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn gradients_through_the_network_are_pytorchs() {
         let unit = unit(
             &[1, 2, 3, 4],
@@ -390,11 +427,18 @@ mod tests {
         );
         let expected = include_str!("../../tests/cases/train/simpo_gradient.txt");
         let mut found = Step::default();
-        for line in expected.lines() {
+        // By the hand-written operations, and by burn's own, which other devices compute with.
+        for (fused, line) in [true, false]
+            .into_iter()
+            .flat_map(|fused| expected.lines().map(move |line| (fused, line)))
+        {
             let words: Vec<&str> = line.split(' ').collect();
             let number = |i: usize| words[i].parse::<f64>().unwrap();
             if words.len() == 2 {
-                found = step(&by_formula(words[0]), &simpo(), &[&unit], &[], 1000, false);
+                assert!(found.gradients.is_empty(), "{:?}", found.gradients.keys());
+                let mut network = by_formula(words[0]);
+                network.fused = fused;
+                found = step(&network, &simpo(), &[&unit], &[], 1000, false);
                 assert!(
                     (found.loss - number(1)).abs() < 1e-5,
                     "{line}: {}",

@@ -5,6 +5,7 @@
 
 mod adamw;
 mod checkpoint;
+mod device;
 mod evaluate;
 mod fused;
 mod gradient;
@@ -14,6 +15,7 @@ pub mod objective;
 mod options;
 pub mod pack;
 pub mod pairs;
+mod plain;
 mod plan;
 
 use std::{
@@ -36,6 +38,7 @@ use self::{
     pairs::{Problem, Skipped},
 };
 pub use self::{
+    device::device,
     evaluate::Evaluation,
     options::{Collapse, Optimiser, Options},
 };
@@ -146,7 +149,7 @@ pub fn run(
 ) -> Result<Summary> {
     options.check()?;
     // 1. The network.
-    let device = Device::flex();
+    let device = device(&options.device)?;
     let base = if options.base.is_dir() {
         hugging_face::read(&options.base)?
     } else {

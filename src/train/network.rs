@@ -10,6 +10,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::{
     fused::{self, Attention, Layout, Logps, Rotary},
     pack::{Solution, Unit, pack},
+    plain,
 };
 use crate::{
     Error, Result,
@@ -52,6 +53,8 @@ pub struct Network {
     /// What LoRA's product is multiplied with: alpha / rank.
     pub lora_scale: f32,
     rotary: Arc<Rotary>,
+    /// Whether it lives where the hand-written operations run.
+    pub(crate) fused: bool,
 }
 
 /// One matrix.
@@ -187,6 +190,7 @@ impl Network {
             weights,
             lora_scale: 0.0,
             rotary: Arc::new(rotary),
+            fused: *device == Device::flex(),
         })
     }
 
@@ -212,7 +216,10 @@ impl Network {
     /// As [`Network::logps`], from hidden states already computed.
     pub(crate) fn logps_of(&self, hidden: Tensor<2>, rows: &Rows) -> Tensor<2> {
         let targets = Arc::clone(&rows.targets);
-        fused::apply(Logps { targets }, [hidden, self.output()]) // (targets, 1)
+        match self.fused {
+            true => fused::apply(Logps { targets }, [hidden, self.output()]),
+            false => plain::logps(&targets, hidden, self.output()),
+        } // (targets, 1)
     }
 
     /// Log-probability of every token of every solution, without recording gradients: for each
@@ -267,17 +274,28 @@ impl Network {
             rotary: Arc::clone(&self.rotary),
             layout: Arc::clone(layout),
         };
-        let y = fused::apply(attention, [q, k, v]); // (tokens, heads * size)
+        let y = match self.fused {
+            true => fused::apply(attention, [q, k, v]),
+            false => plain::attention(&attention, q, k, v),
+        }; // (tokens, heads * size)
         let x = x + self.linear(&name("attn_output"), y);
         let h = self.norm(&name("ffn_norm"), x.clone());
         let gate = self.linear(&name("ffn_gate"), h.clone()); // (tokens, ffn)
         let up = self.linear(&name("ffn_up"), h); // (tokens, ffn)
-        x + self.linear(&name("ffn_down"), fused::swiglu(gate, up))
+        let y = match self.fused {
+            true => fused::swiglu(gate, up),
+            false => plain::swiglu(gate, up),
+        };
+        x + self.linear(&name("ffn_down"), y)
     }
 
     pub(crate) fn norm(&self, name: &str, x: Tensor<2>) -> Tensor<2> {
         let weight = self.weights[&format!("{name}.weight")].value.clone(); // (1, width)
-        fused::rms_norm(x, weight, self.config.norm_epsilon)
+        let epsilon = self.config.norm_epsilon;
+        match self.fused {
+            true => fused::rms_norm(x, weight, epsilon),
+            false => plain::rms_norm(x, weight, epsilon),
+        }
     }
 
     /// `x W + b`, and with LoRA (arXiv 2106.09685) `+ scale x A B`.

@@ -22,6 +22,8 @@ pub struct Options {
     pub objective: Objective,
     /// Low-rank training of a frozen base; `None` trains all weights.
     pub lora: Option<Lora>,
+    /// Where it is computed; see [`super::device()`].
+    pub device: String,
     /// How the result is stored.
     pub precision: Precision,
     /// What turns gradients into steps.
@@ -110,6 +112,7 @@ impl Options {
                 alpha: 32.0,
                 targets: lora::TARGETS.map(str::to_owned).to_vec(),
             }),
+            device: "cpu".to_owned(),
             precision: Precision::F16,
             optimiser: Optimiser::Adamw,
             rate: 1e-4,

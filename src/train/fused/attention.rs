@@ -70,7 +70,8 @@ impl Layout {
 }
 
 impl Rows {
-    fn all(&self) -> Range<usize> {
+    /// The prompt's rows and the solutions'.
+    pub(crate) fn all(&self) -> Range<usize> {
         self.prompt.start..self.solutions.last().unwrap_or(&self.prompt).end
     }
 }
@@ -112,6 +113,12 @@ impl Rotary {
         }
     }
 
+    /// Cosine and sine of each pair at a position.
+    pub(crate) fn at(&self, position: usize) -> &[(f32, f32)] {
+        let pairs = self.dims / 2;
+        &self.table[position * pairs..(position + 1) * pairs]
+    }
+
     /// Turns one head's numbers to a position.
     fn turn(&self, head: &mut [f32], position: usize) {
         self.rotate(head, position, 1.0);
@@ -124,8 +131,7 @@ impl Rotary {
 
     fn rotate(&self, head: &mut [f32], position: usize, direction: f32) {
         let pairs = self.dims / 2;
-        let table = &self.table[position * pairs..(position + 1) * pairs];
-        for (i, &(cos, sin)) in table.iter().enumerate() {
+        for (i, &(cos, sin)) in self.at(position).iter().enumerate() {
             let (a, b) = if self.halves {
                 (i, i + pairs)
             } else {
