@@ -1,7 +1,7 @@
 //! `rerank train-verifier`: pairs in, a verifier for llama.cpp out.
 
 use std::{
-    io::{Write, stdout},
+    io::{ErrorKind, Write, stdout},
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -10,10 +10,10 @@ use std::{
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
-    jsonl,
+    Error, jsonl,
     model::{gguf::Precision, hugging_face, llama::Tokenizer},
     problem::Task,
-    train::{self, Collapse, Event, Options, lora::Lora, objective::Objective, pairs},
+    train::{self, Collapse, Event, Options, Tokenize, lora::Lora, objective::Objective, pairs},
 };
 
 use super::{bar, models};
@@ -67,6 +67,10 @@ pub struct Arguments {
     /// LoRA: matrices to adapt; by default all of attention and feed-forward
     #[arg(long, value_delimiter = ',', conflicts_with = "full")]
     targets: Option<Vec<String>>,
+    /// Where to train: cpu, or in a build with that feature cuda, vulkan or metal, with :INDEX or
+    /// without
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// How the result is stored
     #[arg(long, value_enum, default_value_t = PrecisionArgument::F16)]
     precision: PrecisionArgument,
@@ -150,7 +154,15 @@ pub fn run(arguments: Arguments) -> Result<()> {
     bar.enable_steady_tick(Duration::from_millis(500));
     let mut tokens = 0;
     let started = Instant::now();
-    let summary = train::run(&options, &problems, &tokenizer, &mut |event| {
+    let own = folder.join("tokenizer.json").exists();
+    let own = own
+        .then(|| hugging_face::Tokenizer::open(folder, task, &tokenizer))
+        .transpose()?;
+    let tokenize: &dyn Tokenize = match &own {
+        Some(own) => own,
+        None => &tokenizer,
+    };
+    let summary = train::run(&options, &problems, tokenize, &mut |event| {
         match event {
             Event::Step(metrics) => {
                 tokens += metrics.tokens;
@@ -174,8 +186,24 @@ pub fn run(arguments: Arguments) -> Result<()> {
             _ => {}
         }
         ControlFlow::Continue(())
+    });
+    let summary = summary.map_err(|error| {
+        let full = matches!(&error, Error::Write { source, .. } if source.kind() == ErrorKind::StorageFull);
+        match full {
+            true => anyhow::Error::new(error).context(
+                "the disk is full, and what was saved before is intact: free some space and go on with --resume",
+            ),
+            false => error.into(),
+        }
     })?;
     bar.finish_and_clear();
+    let differing = own.map_or(0, |own| own.differing());
+    if differing > 0 {
+        warn(&format!(
+            "{differing} texts are read by llama.cpp, which will score, as other tokens than by {}; llama.cpp's were used",
+            folder.join("tokenizer.json").display()
+        ));
+    }
 
     if arguments.json {
         writeln!(stdout(), "{}", serde_json::to_string(&summary)?)?;
@@ -279,6 +307,7 @@ fn options(arguments: &Arguments, base: PathBuf) -> Result<Options> {
             .lr
             .unwrap_or(if arguments.full { 5e-7 } else { defaults.rate }),
         lora: (!arguments.full).then_some(lora),
+        device: arguments.device.clone(),
         precision: match arguments.precision {
             PrecisionArgument::F32 => Precision::F32,
             PrecisionArgument::F16 => Precision::F16,
@@ -300,4 +329,9 @@ fn options(arguments: &Arguments, base: PathBuf) -> Result<Options> {
         force: arguments.force,
         ..defaults
     })
+}
+
+#[expect(clippy::print_stderr, reason = "a warning beside the result")]
+fn warn(text: &str) {
+    eprintln!("rerank: {text}");
 }

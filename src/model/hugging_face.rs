@@ -18,6 +18,11 @@ use crate::{
     model::gguf::{self, Gguf, Tensor, Value},
 };
 
+mod tokenizer;
+
+pub use tokenizer::Tokenizer;
+use tokenizer::{begin_token, named};
+
 /// `model_type`s that can be read.
 const KINDS: [&str; 3] = ["llama", "mistral", "qwen2"];
 
@@ -290,16 +295,15 @@ pub(crate) fn tokenizer(folder: &Path, vocabulary: usize) -> Result<Vec<(String,
         ("eos", "eos_token"),
         ("padding", "pad_token"),
     ] {
-        let token = &settings[name];
-        let text = token.as_str().or(token["content"].as_str());
-        if let Some(id) = text.and_then(|text| tokens.iter().position(|token| token == text)) {
+        let text = named(&settings, name);
+        if let Some(id) = text.and_then(|text| tokens.iter().position(|token| *token == text)) {
             metadata.push((
                 format!("tokenizer.ggml.{key}_token_id"),
                 Value::U32(id as u32),
             ));
         }
     }
-    let begin = settings["add_bos_token"] == true;
+    let begin = begin_token(&file, &settings).is_some();
     metadata.push((
         "tokenizer.ggml.add_bos_token".to_owned(),
         Value::Bool(begin),

@@ -91,7 +91,7 @@ fn pure_modules_touch_no_file_clock_or_chance() {
             "judge.rs",
             "select.rs",
             "eval/metrics/",
-            "train/pairs.rs",
+            "train/pairs",
             "answer/",
         ];
         if !pure.iter().any(|prefix| name.starts_with(prefix)) {
@@ -117,7 +117,7 @@ fn references_stay_with_benchmarks_evaluation_and_pairs() {
         "trace.rs",
         "task/",
         "eval/",
-        "train/pairs.rs",
+        "train/pairs",
         "model/replay.rs",
         "cli/",
     ];

@@ -16,4 +16,5 @@ mod llama;
 mod report;
 mod sandbox;
 mod task;
+mod tokenizers;
 mod train;

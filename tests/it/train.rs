@@ -1,5 +1,6 @@
 //! Training: parity with llama.cpp, exact resumption, bad input.
 #![expect(
+    clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "the functions that tests share are tests too"
@@ -7,7 +8,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, ErrorKind, Read},
     ops::ControlFlow,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -15,7 +16,7 @@ use std::{
 
 use llama_cpp_2::model::LlamaModel;
 use rerank::{
-    Result,
+    Error, Result,
     model::{
         fixture::{self, Geometry},
         gguf::{Gguf, Precision, Value},
@@ -31,7 +32,10 @@ use rerank::{
 };
 use tempfile::{TempDir, tempdir};
 
-use crate::gguf::{Answers, load, shared, tokenise};
+use crate::{
+    gguf::{Answers, load, shared, tokenise},
+    hub::Mounted,
+};
 
 fn tiny(architecture: &str, seed: u64) -> Gguf {
     let geometry = Geometry {
@@ -373,6 +377,57 @@ fn a_killed_run_ends_with_the_same_bits() {
 }
 
 #[test]
+fn a_full_disk_leaves_the_last_state_and_the_run_goes_on_later() {
+    let folder = tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let Some(_mounted) = Mounted::new(&disk, "4m") else {
+        eprintln!("skipped: a file system of 4 MiB cannot be mounted here");
+        return;
+    };
+    let whole = resumable(&folder, "whole.gguf");
+    train::run(&whole, &sums(), &Bytes, &mut go).unwrap();
+
+    let options = Options {
+        out: disk.join("out.gguf"),
+        ..whole.clone()
+    };
+    let (state, filler) = (disk.join("out.gguf.train/state.gguf"), disk.join("filler"));
+    let mut saved = Vec::new();
+    let error = train::run(&options, &sums(), &Bytes, &mut |event| {
+        // Between the states of step 8 and of step 12.
+        if let Event::Step(metrics) = event
+            && metrics.step == 11
+        {
+            saved = fs::read(&state).unwrap();
+            // Fails where the disk is full, having filled it.
+            fs::write(&filler, vec![0; 5 << 20]).unwrap_err();
+        }
+        ControlFlow::Continue(())
+    });
+    let error = error.unwrap_err();
+    let full =
+        matches!(&error, Error::Write { source, .. } if source.kind() == ErrorKind::StorageFull);
+    assert!(full, "{error}");
+    assert!(!saved.is_empty() && fs::read(&state).unwrap() == saved);
+    let left = fs::read_dir(state.parent().unwrap()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        left.iter()
+            .all(|name| !name.to_string_lossy().ends_with(".part")),
+        "{left:?}"
+    );
+
+    fs::remove_file(filler).unwrap();
+    let resumed = Options {
+        resume: true,
+        ..options
+    };
+    train::run(&resumed, &sums(), &Bytes, &mut go).unwrap();
+    assert!(fs::read(&resumed.out).unwrap() == fs::read(&whole.out).unwrap());
+}
+
+#[test]
 fn bad_input_is_one_sentence() {
     let folder = tempdir().unwrap();
     let good = options(&folder, &tiny("llama", 1), "out.gguf");
@@ -391,6 +446,16 @@ fn bad_input_is_one_sentence() {
         sft_weight: 0.0,
     };
     fails(&bad, "gamma/beta 5");
+    let mut bad = good.clone();
+    bad.device = "cuda:x".to_owned();
+    fails(&bad, "unknown device \"cuda:x\"; known: cpu, cuda");
+    if cfg!(not(feature = "cuda")) {
+        bad.device = "cuda:0".to_owned();
+        fails(
+            &bad,
+            "built without cuda: build it with `cargo build --release --features cuda`",
+        );
+    }
     let mut bad = good.clone();
     bad.length_max = 20;
     fails(
