@@ -23,26 +23,26 @@ pub enum Until {
 /// How many of the first candidates settle which answer wins, and how surely; `None` where all
 /// together do not.
 ///
-/// Votes are counted over classes of equal answers; a candidate that the filter drops has none. With
-/// the two largest counts a and b, the leader's share of the votes of these two is taken as
-/// Beta(a + 1, b + 1), and drawing ends once it exceeds one half with the wanted probability (the
-/// paper's Beta criterion, section 3).
+/// Votes are counted over classes of equal answers, as the filter weighs them; a candidate that it
+/// drops has none. With the two largest counts a and b, the leader's share of the votes of these two
+/// is taken as Beta(a + 1, b + 1), and drawing ends once it exceeds one half with the wanted
+/// probability (the paper's Beta criterion, section 3).
 pub fn settle(
     classes: &[Option<usize>],
     verdicts: &[Verdict],
     filter: Filter,
     confidence: f64,
 ) -> Option<(usize, f64)> {
-    let mut votes: Vec<u32> = Vec::new();
+    let mut votes: Vec<f64> = Vec::new();
     for (index, (class, verdict)) in classes.iter().zip(verdicts).enumerate() {
         let dropped = filter == Filter::Cotnpot && *verdict == Verdict::Disagrees;
         let Some(class) = class.filter(|_| !dropped) else {
             continue;
         };
         if votes.len() <= class {
-            votes.resize(class + 1, 0);
+            votes.resize(class + 1, 0.0);
         }
-        votes[class] += 1;
+        votes[class] += filter.weight(*verdict);
         let surely = lead(&votes);
         if surely >= confidence {
             return Some((index + 1, surely));
@@ -52,8 +52,8 @@ pub fn settle(
 }
 
 /// The probability that the leader of a vote is ahead for good.
-fn lead(votes: &[u32]) -> f64 {
-    let (mut first, mut second) = (0, 0);
+fn lead(votes: &[f64]) -> f64 {
+    let (mut first, mut second) = (0.0, 0.0_f64);
     for count in votes {
         if *count > first {
             second = first;
@@ -63,7 +63,7 @@ fn lead(votes: &[u32]) -> f64 {
         }
     }
     // P(Beta(a + 1, b + 1) > 1/2) = I(b + 1, a + 1) at 1/2.
-    beta_reg(f64::from(second) + 1.0, f64::from(first) + 1.0, 0.5)
+    beta_reg(second + 1.0, first + 1.0, 0.5)
 }
 
 #[cfg(test)]
@@ -81,14 +81,14 @@ mod tests {
     #[test]
     fn the_lead_is_a_binomial_tail() {
         // P(Beta(a + 1, b + 1) > 1/2) = P(Binomial(a + b + 1, 1/2) <= a), by hand.
-        let check = |votes: &[u32], expected: f64| {
+        let check = |votes: &[f64], expected: f64| {
             assert!((lead(votes) - expected).abs() < 1e-12, "{votes:?}");
         };
         check(&[], 0.5);
-        check(&[1], 0.75);
-        check(&[4], 1.0 - 1.0 / 32.0);
-        check(&[3, 1], 26.0 / 32.0);
-        check(&[2, 0, 5, 2], 219.0 / 256.0);
+        check(&[1.0], 0.75);
+        check(&[4.0], 1.0 - 1.0 / 32.0);
+        check(&[3.0, 1.0], 26.0 / 32.0);
+        check(&[2.0, 0.0, 5.0, 2.0], 219.0 / 256.0);
     }
 
     #[test]
@@ -104,5 +104,16 @@ mod tests {
         verdicts[1] = Verdict::Disagrees;
         assert_eq!(drawn(&[0, 1, 0, 0, 0, 0, 0, 0], &verdicts), Some(5));
         assert_eq!(drawn(&[0; 8], &[Verdict::Disagrees; 8]), None);
+    }
+
+    #[test]
+    fn votes_weigh_what_the_filter_makes_of_them() {
+        let drawn = |verdict| {
+            let settled = settle(&[Some(0); 12], &[verdict; 12], Filter::Soft, 0.95);
+            settled.map(|(count, _)| count)
+        };
+        assert_eq!(drawn(Verdict::Agrees), Some(2));
+        assert_eq!(drawn(UNCLEAR), Some(4));
+        assert_eq!(drawn(Verdict::Disagrees), Some(7));
     }
 }
