@@ -25,7 +25,8 @@ mod record;
 mod transfer;
 
 pub use address::Address;
-use address::{parts, pick};
+pub(in crate::model) use address::parts;
+use address::pick;
 use part::write_error;
 use transfer::Transfer;
 

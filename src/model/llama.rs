@@ -18,7 +18,7 @@ pub use self::tree::Logprob;
 use self::{context::Context, run::Run, weights::Weights};
 use super::{
     Finished, LanguageModel, Message, Progress, Prompts, Request, Sampling, Scored, Ticket, Usage,
-    chat,
+    chat, hub::parts,
 };
 use crate::{
     error::{Error, Result},
@@ -259,13 +259,9 @@ impl LanguageModel for LlamaCpp {
 
     fn sha256(&self) -> Result<String> {
         let mut hash = Sha256::new();
-        for path in &self.role.files {
-            let error = |source| Error::Read {
-                path: path.clone(),
-                source,
-            };
-            let mut file = File::open(path).map_err(error)?;
-            std::io::copy(&mut file, &mut hash).map_err(error)?;
+        for path in self.role.files.iter().flat_map(|path| all_parts(path)) {
+            let read = File::open(&path).and_then(|mut file| std::io::copy(&mut file, &mut hash));
+            read.map_err(|source| Error::Read { path, source })?;
         }
         Ok(format!("{:x}", hash.finalize()))
     }
@@ -321,6 +317,18 @@ impl LanguageModel for LlamaCpp {
             .collect();
         Ok(Scored { scores, usage })
     }
+}
+
+/// A model's file, or where that is the first part of a split model, all of them.
+fn all_parts(path: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.map_or_else(
+        || vec![path.to_owned()],
+        |name| {
+            let names = parts(name).into_iter();
+            names.map(|name| path.with_file_name(name)).collect()
+        },
+    )
 }
 
 /// The file of the reward model's head that belongs to a model or an adapter.

@@ -129,7 +129,7 @@ fn is_of(file: &str, quantisation: &str) -> bool {
 }
 
 /// All parts of the model that a file belongs to, in order: `x-00002-of-00003.gguf` is one of three.
-pub(super) fn parts(file: &str) -> Vec<String> {
+pub(in crate::model) fn parts(file: &str) -> Vec<String> {
     let split = || {
         let stem = file.strip_suffix(".gguf")?;
         let (rest, count) = stem.rsplit_once("-of-")?;
