@@ -166,7 +166,8 @@ struct ModelFile {
     /// quarter of the memory that is free
     #[arg(long, value_name = "BYTES")]
     kv_budget: Option<u64>,
-    /// Let no text depend on what else runs at the time, at some cost in speed
+    /// Draw the same candidates, bit by bit, whatever else is drawn at the time and however much
+    /// fits the memory, on a CPU with as many threads; a single candidate takes longer then
     #[arg(long)]
     deterministic: bool,
 }

@@ -125,10 +125,14 @@ pub fn run(arguments: Arguments) -> Result<()> {
     }
     let mut loaded = arguments.models.load(benchmark.task)?;
     if arguments.models.replay.is_none() && !arguments.no_cache {
-        let folder = match &arguments.cache {
+        let mut folder = match &arguments.cache {
             Some(folder) => folder.clone(),
             None => cache_folder()?.join("samples"),
         };
+        if arguments.models.file.deterministic {
+            // What was drawn without it depends on what else ran then.
+            folder.push("deterministic");
+        }
         let models = loaded.models.into_iter();
         let cached = models.map(|model| -> rerank::Result<Box<dyn LanguageModel>> {
             Ok(Box::new(Cached::new(model, &folder)?))

@@ -7,6 +7,7 @@ mod cache;
 mod cli;
 mod code;
 mod contamination;
+mod engine;
 mod eval;
 mod generate;
 mod gguf;

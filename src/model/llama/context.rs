@@ -20,6 +20,8 @@ use crate::error::Result;
 
 /// Most tokens given to llama.cpp in one call.
 pub(super) const BATCH_TOKENS_MAX: usize = 2048;
+/// Tokens of a batch that llama.cpp evaluates at once, which is its own default.
+pub(super) const PIECE_TOKENS: usize = 512;
 /// llama.cpp's bound on sequences in one context (`LLAMA_MAX_SEQ`).
 pub(super) const SEQUENCES_MAX: usize = 256;
 
@@ -63,6 +65,7 @@ impl Context {
             .with_n_ctx(NonZeroU32::new(size(caches * shape.cells)))
             .with_n_seq_max(size(shape.sequences))
             .with_n_batch(size(BATCH_TOKENS_MAX))
+            .with_n_ubatch(size(PIECE_TOKENS))
             .with_n_threads(threads)
             .with_n_threads_batch(threads)
             .with_embeddings(shape.hidden)

@@ -56,20 +56,24 @@ impl Weights {
         self.model.is_recurrent() || self.model.is_hybrid()
     }
 
+    /// Whether its layers are mixtures of experts.
+    pub fn has_experts(&self) -> bool {
+        self.metadata("expert_count").is_some_and(|count| count > 0)
+    }
+
+    /// A number that the file gives for its architecture.
+    fn metadata(&self, key: &str) -> Option<u64> {
+        let architecture = self.model.meta_val_str("general.architecture").ok()?;
+        let value = self.model.meta_val_str(&format!("{architecture}.{key}"));
+        value.ok()?.parse().ok()
+    }
+
     /// Bytes of keys and values for one token, in f16.
     pub fn bytes_per_cell(&self) -> u64 {
-        let of_metadata = |key: &str| {
-            let architecture = self.model.meta_val_str("general.architecture").ok()?;
-            self.model
-                .meta_val_str(&format!("{architecture}.attention.{key}"))
-                .ok()?
-                .parse::<u64>()
-                .ok()
-        };
         let head =
             u64::from(self.model.n_embd().unsigned_abs()) / u64::from(self.model.n_head().max(1));
-        let key = of_metadata("key_length").unwrap_or(head);
-        let value = of_metadata("value_length").unwrap_or(head);
+        let key = self.metadata("attention.key_length").unwrap_or(head);
+        let value = self.metadata("attention.value_length").unwrap_or(head);
         // Hybrid models say 0 where the first layer has no attention; then all heads are counted.
         let heads = match self.model.n_head_kv() {
             0 => self.model.n_head().max(1),
