@@ -3,8 +3,9 @@
 //!
 //! Rounds are interleaved and medians taken, so that a machine that is busy at times gives the same
 //! ratios as an idle one. `eval/engine/compare.py` runs llama.cpp's own batched benchmark on the same
-//! files. Arguments after `--` measure one thing and print it as JSON: `FILE generate N PROMPT TOKENS`,
-//! `FILE score CANDIDATES PROMPT TOKENS`, or `problems FILE COUNT N PROMPT TOKENS`.
+//! files. Arguments after `--` measure one thing and print it as JSON: `FILE generate N PROMPT TOKENS`
+//! (then, perhaps, `deterministic`), `FILE score CANDIDATES PROMPT TOKENS`, or
+//! `problems FILE COUNT N PROMPT TOKENS`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark's result")]
 
@@ -25,6 +26,8 @@ use rerank::{
 };
 use serde_json::json;
 
+/// Standard deviation of the logits, in nats: about four tokens share most of the probability.
+const SURENESS: f32 = 6.0;
 /// Rounds of which the median is taken.
 const ROUNDS: usize = 3;
 
@@ -38,12 +41,13 @@ fn main() {
         None => measure_all(),
         Some("write") => drop(models()),
         Some("problems") => {
-            let mut model = load(Path::new(&arguments[1]));
+            let mut model = load(Path::new(&arguments[1]), false);
             let rate = problems(&mut model, number(2), number(3), number(4), number(5));
             println!("{}", json!({ "tokens_per_second": rate }));
         }
         Some(file) => {
-            let mut model = load(Path::new(file));
+            let deterministic = arguments.last().is_some_and(|last| last == "deterministic");
+            let mut model = load(Path::new(file), deterministic);
             let (count, prompt, tokens) = (number(2), number(3), number(4));
             match arguments[1].as_str() {
                 "generate" => {
@@ -56,8 +60,11 @@ fn main() {
                 }
                 _ => {
                     score(&mut model, 2, prompt, 4);
-                    let (together, alone) = score(&mut model, count, prompt, tokens);
-                    println!("{}", json!({ "together": together, "alone": alone }));
+                    let (together, alone, apart) = score(&mut model, count, prompt, tokens);
+                    println!(
+                        "{}",
+                        json!({ "together": together, "alone": alone, "apart": apart })
+                    );
                 }
             }
         }
@@ -78,7 +85,12 @@ fn models() -> Vec<(&'static str, PathBuf)> {
         for (name, precision) in precisions {
             let path = folder.join(format!("{shape}-{name}.gguf"));
             if !path.exists() {
-                let gguf = fixture::random_llama(&geometry, 1, fixture::bytes_tokenizer());
+                let mut gguf = fixture::random_llama(&geometry, 1, fixture::bytes_tokenizer());
+                // A trained model is sure of most tokens; random weights are of none.
+                let mut norms = gguf.tensors.iter_mut();
+                let last = norms.find(|tensor| tensor.name == "output_norm.weight");
+                let values = &mut last.expect("it has one").values;
+                values.iter_mut().for_each(|value| *value *= SURENESS);
                 let part = path.with_extension("part");
                 gguf.write(&part, precision).expect("target can be written");
                 fs::rename(&part, &path).expect("target can be written");
@@ -92,7 +104,7 @@ fn models() -> Vec<(&'static str, PathBuf)> {
 fn measure_all() {
     for (_, path) in models() {
         let name = path.file_stem().expect("it has a name").to_string_lossy();
-        let mut model = load(&path);
+        let mut model = load(&path, false);
         println!("{name}");
         println!("  N  tokens/s  times one after another  outside llama.cpp");
         let counts = [1, 4, 16, 64];
@@ -116,6 +128,7 @@ fn measure_all() {
         }
         let scored: Vec<(f64, f64)> = (0..ROUNDS)
             .map(|_| score(&mut model, 64, 300, 60))
+            .map(|(together, alone, _)| (together, alone))
             .collect();
         let (together, alone) = middle(scored);
         println!(
@@ -125,8 +138,12 @@ fn measure_all() {
     }
 }
 
-fn load(path: &Path) -> LlamaCpp {
-    LlamaCpp::load(path, None, Resources::default()).expect("a model that was just written")
+fn load(path: &Path, deterministic: bool) -> LlamaCpp {
+    let resources = Resources {
+        deterministic,
+        ..Resources::default()
+    };
+    LlamaCpp::load(path, None, resources).expect("a model that was just written")
 }
 
 /// Tokens drawn per second after a prompt for all, and the share of the time outside llama.cpp.
@@ -167,8 +184,9 @@ fn problems(
     drawn.usage.tokens_continued as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Seconds to score candidates together, and one by one.
-fn score(model: &mut LlamaCpp, count: usize, prompt: usize, tokens: usize) -> (f64, f64) {
+/// Seconds to score candidates together, and one by one; and how far apart at most the two scores of
+/// one are, in nats a token.
+fn score(model: &mut LlamaCpp, count: usize, prompt: usize, tokens: usize) -> (f64, f64, f64) {
     let question = question(prompt, 0);
     let request = request(&question, 0);
     // A third of each is common to all, as candidates tend to begin alike.
@@ -183,14 +201,18 @@ fn score(model: &mut LlamaCpp, count: usize, prompt: usize, tokens: usize) -> (f
     let quiet = |_: usize, _: usize| {};
     let mut time = |texts: &[&[&str]]| {
         let started = Instant::now();
+        let mut scores: Vec<f64> = Vec::new();
         for texts in texts {
-            model.score(&request, texts, &quiet).expect("it fits");
+            let scored = model.score(&request, texts, &quiet).expect("it fits");
+            scores.extend(scored.scores.into_iter().flatten());
         }
-        started.elapsed().as_secs_f64()
+        (started.elapsed().as_secs_f64(), scores)
     };
-    let together = time(&[&texts]);
+    let (together, scores) = time(&[&texts]);
     let alone: Vec<&[&str]> = texts.chunks(1).collect();
-    (together, time(&alone))
+    let (alone, scores_alone) = time(&alone);
+    let apart = scores.iter().zip(scores_alone).map(|(a, b)| (a - b).abs());
+    (together, alone, apart.fold(0.0, f64::max))
 }
 
 fn question(prompt: usize, index: usize) -> Question {
