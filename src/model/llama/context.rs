@@ -5,7 +5,7 @@ use std::{mem, num::NonZeroU32, sync::Arc};
 use llama_cpp_2::{
     context::{
         LlamaContext,
-        params::{LlamaContextParams, LlamaPoolingType},
+        params::{KvCacheType, LlamaContextParams, LlamaPoolingType},
     },
     llama_batch::LlamaBatch,
     token::LlamaToken,
@@ -20,8 +20,10 @@ use crate::error::Result;
 
 /// Most tokens given to llama.cpp in one call.
 pub(super) const BATCH_TOKENS_MAX: usize = 2048;
-/// Tokens of a batch that llama.cpp evaluates at once, which is its own default.
-pub(super) const PIECE_TOKENS: usize = 512;
+/// From so many rows on, and for a multiple of four of them, ggml's matrix kernels on a CPU compute
+/// every row in the same way, wherever it stands and however many others there are; fewer and odd
+/// ones go through kernels that add up in another order.
+pub(super) const ROWS: usize = 8;
 /// llama.cpp's bound on sequences in one context (`LLAMA_MAX_SEQ`).
 pub(super) const SEQUENCES_MAX: usize = 256;
 
@@ -39,10 +41,13 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Bytes of keys and values.
+    /// Bytes of keys and values, of which a cell has so many in 16 bits each.
     pub fn bytes(&self, bytes_per_cell: u64) -> u64 {
-        let caches = if self.shared { 1 } else { self.sequences };
-        (caches * self.cells) as u64 * bytes_per_cell
+        let (caches, floats) = match self.shared {
+            true => (1, 2),
+            false => (self.sequences, 1),
+        };
+        (caches * floats * self.cells) as u64 * bytes_per_cell
     }
 }
 
@@ -65,12 +70,18 @@ impl Context {
             .with_n_ctx(NonZeroU32::new(size(caches * shape.cells)))
             .with_n_seq_max(size(shape.sequences))
             .with_n_batch(size(BATCH_TOKENS_MAX))
-            .with_n_ubatch(size(PIECE_TOKENS))
             .with_n_threads(threads)
             .with_n_threads_batch(threads)
             .with_embeddings(shape.hidden)
             .with_pooling_type(LlamaPoolingType::None)
             .with_kv_unified(shape.shared);
+        // What scores is small enough for 32 bits; sums over 16-bit values are kept in 16 bits.
+        let parameters = match shape.shared {
+            true => parameters
+                .with_type_k(KvCacheType::F32)
+                .with_type_v(KvCacheType::F32),
+            false => parameters,
+        };
         let weights: &Weights = &role.weights;
         let inner = inside(|| weights.model.new_context(backend(), parameters));
         let inner =

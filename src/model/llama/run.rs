@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::{
     Role,
-    context::{BATCH_TOKENS_MAX, Context, SEQUENCES_MAX, Shape},
+    context::{BATCH_TOKENS_MAX, Context, ROWS, SEQUENCES_MAX, Shape},
     running::Running,
 };
 use crate::{
@@ -35,10 +35,6 @@ const AT_ONCE_MAX: usize = 64;
 const _: () = assert!(AT_ONCE_MAX < SEQUENCES_MAX);
 /// llama.cpp rounds a stream's cells up to a multiple of this.
 const CELLS_STEP: usize = 256;
-/// From so many rows on, and for a multiple of four of them, ggml's matrix kernels on a CPU compute
-/// every row in the same way, wherever it stands and however many others there are; fewer and odd
-/// ones go through kernels that add up in another order.
-const ROWS: usize = 8;
 /// Logits that one thread goes through before another is worth waking.
 const LOGITS_PER_TASK: usize = 32 << 10;
 

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::{
     Role,
-    context::{BATCH_TOKENS_MAX, Context, PIECE_TOKENS, SEQUENCES_MAX, Shape},
+    context::{BATCH_TOKENS_MAX, Context, ROWS, SEQUENCES_MAX, Shape},
     index,
 };
 use crate::{
@@ -25,9 +25,13 @@ use crate::{
 const PROMPT: i32 = 0;
 /// The sequence of tokens that nobody looks at.
 const PADDING: i32 = SEQUENCES_MAX as i32 - 1;
-/// Tokens at once from which flash attention on a CPU adds values up in 32 bits (ggml's
-/// `GGML_FA_TILE_Q`); with fewer it does so in 16, which was seen to be 0.004 nats a token away.
-const EXACT_TOKENS: usize = 64;
+/// Tokens of continuations that are evaluated at once. With fewer than 64 (ggml's `GGML_FA_TILE_Q`)
+/// flash attention on a CPU goes through a token's own cells one by one, past those of others, so
+/// that a score is the same in any company, bit by bit. With more it takes 64 cells at a time, and
+/// where they lie decides how sums are rounded; quantised kernels, which round activations to 8
+/// bits, made 0.002 nats a token of that, and 0.013 where the model was very sure.
+const TOKENS_AT_ONCE: usize = 56;
+const _: () = assert!(TOKENS_AT_ONCE.is_multiple_of(ROWS));
 /// Tokens that are in the cache at once beside the prompt, unless one continuation alone has more:
 /// enough to read the weights seldom, few enough that looking past each other's cells costs little.
 const GROUP_TOKENS: usize = 1024;
@@ -157,34 +161,32 @@ impl Asked {
         mut visit: impl FnMut(&Context, &Tree, &[Row]) -> Result<()>,
     ) -> Result<Usage> {
         let started = Instant::now();
-        let cells_max = role.resources.kv_bytes_max / role.weights.bytes_per_cell();
+        let mut shape = Shape {
+            sequences: SEQUENCES_MAX,
+            shared: true,
+            cells: 1,
+            hidden,
+        };
+        let cells_max = role.resources.kv_bytes_max / shape.bytes(role.weights.bytes_per_cell());
         let group_max = usize::try_from(cells_max)
             .unwrap_or(usize::MAX)
-            .saturating_sub(self.prompt.len() + EXACT_TOKENS)
+            .saturating_sub(self.prompt.len() + ROWS)
             .min(GROUP_TOKENS);
         let trees = Tree::grow(&self.continuations, group_max, !role.weights.is_recurrent());
         let largest = trees.iter().map(|tree| tree.nodes.len()).max().unwrap_or(0);
-        let shape = Shape {
-            sequences: SEQUENCES_MAX,
-            shared: true,
-            cells: (self.prompt.len() + largest + EXACT_TOKENS).next_multiple_of(CELLS_STEP),
-            hidden,
-        };
+        shape.cells = (self.prompt.len() + largest + ROWS).next_multiple_of(CELLS_STEP);
         let context = context_of(role, slot, shape, adapted)?;
         // Where hidden states are asked for, every token has an output.
         let outputs_max = LOGITS_BYTES_MAX / (4 * role.weights.vocabulary());
-        let outputs_max = outputs_max.clamp(16, BATCH_TOKENS_MAX);
-
-        let last = self.prompt.len() - 1;
-        let prompt_max = if hidden {
-            outputs_max
-        } else {
-            BATCH_TOKENS_MAX
+        let prompt_max = match hidden {
+            true => outputs_max.clamp(16, BATCH_TOKENS_MAX),
+            false => BATCH_TOKENS_MAX,
         };
+        let last = self.prompt.len() - 1;
         context.clear();
         for (place, token) in self.prompt.iter().enumerate() {
             if context.len() == prompt_max {
-                decode(context)?;
+                context.decode()?;
                 context.clear();
             }
             context.add(*token, place, &[PROMPT], hidden || place == last)?;
@@ -193,7 +195,7 @@ impl Asked {
             place: context.len() - 1,
             after: None,
         };
-        decode(context)?;
+        context.decode()?;
         let mut usage = Usage {
             tokens_prompt: self.prompt.len() as u64,
             prompt: started.elapsed(),
@@ -216,7 +218,7 @@ impl Asked {
                 if !hidden && node.next.is_empty() {
                     continue;
                 }
-                if context.len() == outputs_max {
+                if context.len() == TOKENS_AT_ONCE {
                     decode(context)?;
                     visit(context, tree, &rows)?;
                     context.clear();
@@ -282,19 +284,15 @@ fn context_of<'a>(
     }
 }
 
-/// Evaluates the batch, padded so that llama.cpp never evaluates fewer than [`EXACT_TOKENS`] at once.
+/// Evaluates the tokens of the batch, padded to a multiple of the rows of ggml's matrix kernels.
 fn decode(context: &mut Context) -> Result<()> {
-    let tokens = context.len() % PIECE_TOKENS;
-    let missing = match tokens {
-        1..EXACT_TOKENS => EXACT_TOKENS - tokens,
-        _ => 0,
-    };
-    let hidden = context.shape.hidden;
-    for place in 0..missing {
-        context.add(LlamaToken::new(0), place, &[PADDING], hidden)?;
+    let tokens = context.len();
+    let padded = tokens.next_multiple_of(ROWS);
+    for place in 0..padded - tokens {
+        context.add(LlamaToken::new(0), place, &[PADDING], true)?;
     }
     context.decode()?;
-    if missing > 0 {
+    if padded > tokens {
         context.forget(PADDING, 0)?;
     }
     Ok(())
