@@ -116,7 +116,11 @@ fn merits(
 ) -> Vec<(f64, f64)> {
     let scores: Vec<f64> = survivors
         .iter()
-        .map(|index| evidence.scores[*index].map_or(f64::NEG_INFINITY, |score| score.0))
+        .map(|index| match evidence.scores[*index] {
+            Some(Score(score)) if score.is_finite() => score,
+            // Of a verifier that computes nonsense, no score is better than another.
+            _ => f64::NEG_INFINITY,
+        })
         .collect();
     if selector == Selector::Verifier && filter != Filter::Soft {
         return scores.iter().map(|score| (*score, 0.0)).collect();
@@ -272,6 +276,37 @@ mod tests {
             &scores,
             by,
             (&[2, 0, 1], "verifier+cotnpot"),
+        );
+    }
+
+    #[test]
+    fn a_score_that_is_not_a_number_wins_nothing() {
+        let classes = [Some(0), Some(1), Some(2), Some(0)];
+        let scores = [f64::NAN, -2.0, f64::INFINITY, -1.0];
+        for (selector, filter, order, rule) in [
+            (Selector::Verifier, Filter::Off, [3, 1, 0, 2], "verifier"),
+            (
+                Selector::Verifier,
+                Filter::Soft,
+                [3, 1, 0, 2],
+                "verifier+soft",
+            ),
+            (Selector::Weighted, Filter::Off, [3, 0, 1, 2], "weighted"),
+        ] {
+            check(
+                &classes,
+                &[UNCLEAR; 4],
+                &scores,
+                (selector, filter),
+                (&order, rule),
+            );
+        }
+        check(
+            &classes,
+            &[UNCLEAR; 4],
+            &[f64::NAN; 4],
+            (Selector::Verifier, Filter::Off),
+            (&[0, 1, 2, 3], "verifier"),
         );
     }
 
