@@ -22,6 +22,8 @@ pub struct Evaluation {
     pub pair_accuracy: f64,
     /// Mean log-probability per token of correct solutions; `None` for a reward model.
     pub correct_logp: Option<f64>,
+    /// Solutions whose score is not a number; a network that gives such is broken.
+    pub unscored: usize,
     /// Correlation within problems of a solution's score with its length in tokens.
     pub length_correlation: f64,
     /// Correlation within problems of a solution's score with the share of its tokens that begin
@@ -50,6 +52,7 @@ pub(crate) fn evaluate(
             logp.reference = reference;
         }
         let scores: Vec<f64> = logps.iter().map(|logp| objective.score(logp)).collect();
+        found.unscored += scores.iter().filter(|score| !score.is_finite()).count();
         let is_right = |i: usize| unit.solutions[i].correct;
         let (good, bad): (Vec<usize>, Vec<usize>) = (0..scores.len()).partition(|&i| is_right(i));
         correct += good.len();
@@ -128,4 +131,48 @@ pub(crate) fn references(network: &Network, units: &[&Unit], tokens_max: usize) 
     let all = logps(network, &Objective::Sft, units, tokens_max);
     let sums = |logps: Vec<Logp>| logps.iter().map(|logp| logp.sum).collect();
     all.into_iter().map(sums).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::pack::Solution;
+
+    #[test]
+    fn correlations_are_within_problems() {
+        // Each problem's scores rise with x; the second problem has larger x and smaller scores, so
+        // over all six numbers the correlation would be negative.
+        let mut found = Correlation::default();
+        found.add([1.0, 2.0, 3.0].into_iter(), &[-1.0, -0.9, -0.8]);
+        found.add([11.0, 12.0, 13.0].into_iter(), &[-2.0, -1.9, -1.8]);
+        assert!((found.coefficient() - 1.0).abs() < 1e-12);
+        // numpy.corrcoef([0, 1, 2, 5], [1, 3, 2, 0])[0, 1]
+        let mut found = Correlation::default();
+        found.add([0.0, 1.0, 2.0, 5.0].into_iter(), &[1.0, 3.0, 2.0, 0.0]);
+        assert!((found.coefficient() + 0.597_614_304_667_196_9).abs() < 1e-12);
+        // Nothing varies: nothing is known.
+        let mut found = Correlation::default();
+        found.add([2.0, 2.0].into_iter(), &[1.0, 3.0]);
+        assert!(found.coefficient().abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_shared_prefix_is_the_longest_beginning_in_common() {
+        let solution = |tokens: &[u32]| Solution {
+            tokens: tokens.to_vec(),
+            correct: false,
+        };
+        let unit = Unit {
+            prompt: vec![1],
+            solutions: vec![
+                solution(&[5, 6, 7, 8]),
+                solution(&[5, 6, 9, 8, 7]),
+                solution(&[5]),
+                solution(&[4, 6, 7, 8]),
+            ],
+            ..Unit::default()
+        };
+        let shares: Vec<f64> = (0..4).map(|i| shared_prefix(&unit, i)).collect();
+        assert_eq!(shares, [0.5, 0.4, 1.0, 0.0]);
+    }
 }

@@ -60,7 +60,15 @@ pub(crate) fn step(
     let terms: usize = units.iter().map(|unit| objective.terms(unit)).sum();
     let mut total = Step::default();
     let mut done = 0;
-    for group in split(units, tokens_max) {
+    let groups = split(units, tokens_max);
+    // KTO compares with a mean over the whole step, which a step in parts has to know beforehand.
+    let kto = matches!(objective, Objective::Kto { .. });
+    let z = (kto && groups.len() > 1).then(|| {
+        let mut all = logps(network, objective, units, tokens_max);
+        refer(&mut all, references);
+        kto_reference_point(&all.concat())
+    });
+    for group in groups {
         let references = references.get(done..done + group.len()).unwrap_or(&[]);
         done += group.len();
         let terms = terms.max(1);
@@ -72,7 +80,7 @@ pub(crate) fn step(
         let parts = parts(&group, tokens_max);
         if let [whole] = &parts[..] {
             let found = backward(&rows_of(objective, whole), &mut |outputs| {
-                seen = weigh(objective, &group, references, outputs, terms);
+                seen = weigh(objective, &group, (references, z), outputs, terms);
                 std::mem::take(&mut seen.gradients)
             });
             merge(&mut total.gradients, found);
@@ -82,7 +90,7 @@ pub(crate) fn step(
                 .iter()
                 .flat_map(|part| plain(network, objective, part));
             let outputs: Vec<f32> = outputs.collect();
-            seen = weigh(objective, &group, references, &outputs, terms);
+            seen = weigh(objective, &group, (references, z), &outputs, terms);
             let mut rest = seen.gradients.as_slice();
             for part in &parts {
                 let rows = rows_of(objective, part);
@@ -136,22 +144,18 @@ struct Seen {
     gradients: Vec<f32>,
 }
 
-/// The objective on a group's outputs.
+/// The objective on a group's outputs. `z` is KTO's reference point, where it is not the group's own.
 fn weigh(
     objective: &Objective,
     group: &[&Unit],
-    references: &[&[f64]],
+    (references, z): (&[&[f64]], Option<f64>),
     outputs: &[f32],
     terms: usize,
 ) -> Seen {
     let mut seen = Seen::default();
     let mut all = of_solutions(objective, group, outputs);
-    for (logps, references) in all.iter_mut().zip(references) {
-        for (logp, &reference) in logps.iter_mut().zip(*references) {
-            logp.reference = reference;
-        }
-    }
-    let z = kto_reference_point(&all.concat());
+    refer(&mut all, references);
+    let z = z.unwrap_or_else(|| kto_reference_point(&all.concat()));
     let mut of_targets = targets(group).into_iter();
     for (unit, logps) in group.iter().zip(&all) {
         let (value, by_sum) = objective.loss(unit, logps, z);
@@ -181,6 +185,15 @@ fn weigh(
         }
     }
     seen
+}
+
+/// Puts the log-probabilities before training beside those of now.
+fn refer(all: &mut [Vec<Logp>], references: &[&[f64]]) {
+    for (logps, references) in all.iter_mut().zip(references) {
+        for (logp, &reference) in logps.iter_mut().zip(*references) {
+            logp.reference = reference;
+        }
+    }
 }
 
 /// Where each solution's outputs stand.
@@ -531,6 +544,105 @@ mod tests {
             .sum();
         assert_eq!(saved.pairwise, computed as u64);
         assert!(saved.tokens * 2 < saved.pairwise, "{saved:?}");
+    }
+
+    /// A network, and the log-probabilities that an objective compares with, `beyond` above its own.
+    fn judged(objective: &Objective, units: &[&Unit], beyond: f64) -> (Network, Vec<Vec<f64>>) {
+        let mut network = by_formula("llama");
+        let references = crate::train::evaluate::references(&network, units, 1000);
+        let mut beyond = (0..).map(|i| beyond * (1.0 + 0.1 * f64::from(i)));
+        let mut higher = |logp: &f64| logp + beyond.next().expect("there is always a next");
+        let references = references.iter();
+        let references = references.map(|logps| logps.iter().map(&mut higher).collect());
+        let references = references.collect();
+        if *objective == Objective::Orm {
+            network.add_head();
+            let weight = network.weights.get_mut(HEAD_WEIGHT).unwrap();
+            let numbers: Vec<f32> = (0..24).map(|i| 0.3 * (i as f32).sin()).collect();
+            weight.value = Tensor::from_data(TensorData::new(numbers, [1, 24]), &Device::flex());
+        }
+        (network, references)
+    }
+
+    #[test]
+    fn every_objectives_gradient_is_the_slope_of_its_loss() {
+        let units = shared();
+        let units: Vec<&Unit> = units.iter().collect();
+        for name in Objective::NAMES.split(", ") {
+            let objective = Objective::from_name(name).unwrap();
+            // Below its references KTO's reference point is 0, a constant, as its gradient has it.
+            let (network, references) = judged(&objective, &units, 3.0);
+            let references: Vec<&[f64]> = references.iter().map(Vec::as_slice).collect();
+            let at =
+                |network: &Network| step(network, &objective, &units, &references, 1000, false);
+            let gradients = at(&network).gradients;
+            let square: f64 = gradients
+                .values()
+                .flat_map(|gradient| values(gradient.clone()))
+                .map(|x| f64::from(x).powi(2))
+                .sum();
+            // Along the gradient, and along it with every third number's sign turned.
+            for turned in [false, true] {
+                let mut expected = 0.0;
+                let mut directions = BTreeMap::new();
+                for (name, gradient) in &gradients {
+                    let mut numbers = values(gradient.clone());
+                    for (i, x) in numbers.iter_mut().enumerate() {
+                        let along = f64::from(*x) / square.sqrt();
+                        let along = if turned && i % 3 == 0 { -along } else { along };
+                        expected += along * f64::from(*x);
+                        *x = along as f32;
+                    }
+                    let data = TensorData::new(numbers, gradient.shape());
+                    let direction: Tensor<2> = Tensor::from_data(data, &Device::flex());
+                    directions.insert(name, direction);
+                }
+                let moved = |by: f32| {
+                    let mut moved = network.clone();
+                    for (name, direction) in &directions {
+                        let weight = moved.weights.get_mut(*name).unwrap();
+                        weight.value = weight.value.clone() + direction.clone() * by;
+                    }
+                    at(&moved).loss
+                };
+                let slope = (moved(3e-3) - moved(-3e-3)) / 6e-3;
+                assert!(
+                    (slope / expected - 1.0).abs() < 0.02,
+                    "{name}: {slope} {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_in_parts_is_the_same_step_for_every_objective() {
+        let units = shared();
+        let units: Vec<&Unit> = units.iter().collect();
+        for name in Objective::NAMES.split(", ") {
+            let objective = Objective::from_name(name).unwrap();
+            // Above its references KTO's reference point is a mean over all solutions of the step.
+            let (network, references) = judged(&objective, &units, -3.0);
+            let references: Vec<&[f64]> = references.iter().map(Vec::as_slice).collect();
+            let of = |tokens_max, recompute| {
+                step(
+                    &network,
+                    &objective,
+                    &units,
+                    &references,
+                    tokens_max,
+                    recompute,
+                )
+            };
+            let whole = of(1000, false);
+            for tokens_max in [1, 100] {
+                let parts = of(tokens_max, true);
+                assert!(
+                    (whole.loss - parts.loss).abs() < 1e-5 * whole.loss.abs(),
+                    "{name}"
+                );
+                assert!(difference(&whole, &parts) < 1e-5, "{name}");
+            }
+        }
     }
 
     #[test]
