@@ -80,9 +80,10 @@ pub struct Arguments {
     /// Times each problem is seen
     #[arg(long, default_value_t = 1)]
     epochs: usize,
-    /// Pairs of a step (a problem's pairs stay together)
-    #[arg(long, default_value_t = 32)]
-    batch: usize,
+    /// Pairs of a step, at least (a problem's pairs stay together); for kto and orm solutions, for sft
+    /// tokens. By default 32 pairs, 64 solutions, 4096 tokens
+    #[arg(long)]
+    batch: Option<usize>,
     /// Most tokens of a prompt and a solution; pairs with longer ones are left out and counted
     #[arg(long, value_name = "TOKENS", default_value_t = 2048)]
     max_length: usize,
@@ -107,7 +108,8 @@ pub struct Arguments {
     /// Go on where an earlier run with the same options stopped
     #[arg(long)]
     resume: bool,
-    /// Allow gamma/beta above 2, which almost no pair can reach
+    /// Allow gamma/beta above 2, which almost no pair can reach, and begin anew where this run has
+    /// stopped and could be resumed
     #[arg(long)]
     force: bool,
     /// Print the summary as JSON
@@ -287,6 +289,12 @@ fn options(arguments: &Arguments, base: PathBuf) -> Result<Options> {
         Objective::Orpo { lambda } => (None, None, None, Some(lambda)),
         Objective::Sft | Objective::Orm => (None, None, None, None),
     };
+    if arguments.hinge && !matches!(arguments.objective.as_str(), "simpo") {
+        bail!(
+            "--hinge has no meaning for --objective {}",
+            arguments.objective
+        );
+    }
     given(arguments.beta, "beta", beta)?;
     given(arguments.gamma_ratio, "gamma-ratio", gamma)?;
     given(arguments.label_smoothing, "label-smoothing", smoothing)?;
@@ -314,7 +322,11 @@ fn options(arguments: &Arguments, base: PathBuf) -> Result<Options> {
             PrecisionArgument::Q8_0 => Precision::Q8_0,
         },
         epochs: arguments.epochs,
-        batch: arguments.batch,
+        batch: arguments.batch.unwrap_or(match objective {
+            Objective::Kto { .. } | Objective::Orm => 64,
+            Objective::Sft => 4096,
+            _ => defaults.batch,
+        }),
         length_max: arguments.max_length,
         tokens_max: arguments.tokens_in_memory,
         recompute: arguments.gradient_checkpointing,

@@ -73,40 +73,25 @@ pub(crate) fn save(path: &Path, network: &Network, adam: &AdamW, place: &Place) 
     .write(path, Precision::F32)
 }
 
+/// How far a saved state got, where there is one that can be read.
+pub(crate) fn place(path: &Path) -> Option<Place> {
+    place_in(&Gguf::read(path).ok()?)
+}
+
 /// Puts a saved state's weights into `network` and gives the rest.
 ///
 /// # Errors
 /// [`Error::Read`] or [`Error::Model`] where the file is not a state of this network.
 pub(crate) fn load(path: &Path, network: &mut Network, device: &Device) -> Result<(AdamW, Place)> {
     let state = Gguf::read(path)?;
-    let number = |key: &str| state.get(key).and_then(Value::as_usize);
-    let real = |key: &str| match state.get(key) {
-        Some(Value::F64(x)) => Some(*x),
-        _ => None,
-    };
     let error = |reason: &str| Error::Model {
         model: path.display().to_string(),
         reason: reason.to_owned(),
     };
-    let place = Place {
-        fingerprint: state
-            .get("run.fingerprint")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
-        step: number("run.step").ok_or_else(|| error("not the state of a training run"))?,
-        logp_before: real("run.logp_before"),
-        best: (|| {
-            let step = number("run.best_step")?;
-            Some((
-                step,
-                real("run.best_accuracy")?,
-                real("run.best_pair_accuracy")?,
-            ))
-        })(),
-    };
+    let place = place_in(&state).ok_or_else(|| error("not the state of a training run"))?;
+    let adam_steps = state.get("run.adam_steps").and_then(Value::as_usize);
     let mut adam = AdamW {
-        steps: number("run.adam_steps").unwrap_or(0) as u64,
+        steps: adam_steps.unwrap_or(0) as u64,
         ..AdamW::default()
     };
     for tensor in state.tensors {
@@ -125,4 +110,26 @@ pub(crate) fn load(path: &Path, network: &mut Network, device: &Device) -> Resul
         }
     }
     Ok((adam, place))
+}
+
+fn place_in(state: &Gguf) -> Option<Place> {
+    let number = |key: &str| state.get(key).and_then(Value::as_usize);
+    let real = |key: &str| match state.get(key) {
+        Some(Value::F64(x)) => Some(*x),
+        _ => None,
+    };
+    let best = || {
+        Some((
+            number("run.best_step")?,
+            real("run.best_accuracy")?,
+            real("run.best_pair_accuracy")?,
+        ))
+    };
+    let fingerprint = state.get("run.fingerprint").and_then(Value::as_str);
+    Some(Place {
+        fingerprint: fingerprint.unwrap_or_default().to_owned(),
+        step: number("run.step")?,
+        logp_before: real("run.logp_before"),
+        best: best(),
+    })
 }

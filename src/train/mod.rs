@@ -225,6 +225,18 @@ pub fn run(
     };
     summary.before = evaluate(&network);
     place.logp_before = summary.before.correct_logp;
+    if !options.resume && !options.force {
+        // Hours of work may be in it, and the first saved state would replace it.
+        let old = checkpoint::place(&state).filter(|old| old.fingerprint == place.fingerprint);
+        if let Some(old) = old.filter(|old| old.step < steps.len()) {
+            return Err(Error::Options(format!(
+                "{} holds {} of this run's {} steps: --resume goes on there, --force begins anew",
+                folder.display(),
+                old.step,
+                steps.len()
+            )));
+        }
+    }
     if options.resume && state.exists() {
         let fingerprint = place.fingerprint.clone();
         (adam, place) = checkpoint::load(&state, &mut network, &device)?;
@@ -239,6 +251,30 @@ pub fn run(
     let evaluate_every = match options.evaluate_every {
         0 => steps.len().div_ceil(10),
         every => every,
+    };
+
+    let export = |network: &Network| export(options, network, metadata.clone());
+    let broken = |place: &Place, mut network: Network| {
+        let mut kept = format!("the last good state is in {}", folder.display());
+        if let Some((step, ..)) = place.best {
+            let exported = checkpoint::load(&best, &mut network, &device);
+            match exported.and_then(|_| export(&network)) {
+                Ok(()) => {
+                    kept += &format!(
+                        ", the best weights so far (step {step}) in {}",
+                        options.out.display()
+                    );
+                }
+                Err(error) => return error,
+            }
+        }
+        Error::Model {
+            model: model.clone(),
+            reason: format!(
+                "the loss is not a number at step {}, try a lower learning rate; {kept}",
+                place.step
+            ),
+        }
     };
 
     // 4. The loop.
@@ -269,14 +305,7 @@ pub fn run(
         let norm = adam.step(&mut network, step.gradients, pace);
         place.step += 1;
         if !step.loss.is_finite() || !norm.is_finite() {
-            return Err(Error::Model {
-                model,
-                reason: format!(
-                    "the loss is not a number at step {}, try a lower learning rate; the last good state is in {}",
-                    place.step,
-                    folder.display()
-                ),
-            });
+            return Err(broken(&place, network));
         }
         let pairs = step.pairs.count.max(1) as f64;
         let likely = options.objective != Objective::Orm && step.pairs.count > 0;
@@ -299,6 +328,9 @@ pub fn run(
         let evaluated = !dev.is_empty() && (place.step.is_multiple_of(evaluate_every) || last);
         if evaluated {
             let found = evaluate(&network);
+            if found.unscored > 0 {
+                return Err(broken(&place, network));
+            }
             metrics.add(&serde_json::json!({"step": place.step, "evaluation": found}))?;
             stopped |= progress(Event::Evaluation(place.step, &found)).is_break();
             let rank = (found.best_of_n, found.pair_accuracy);
@@ -344,6 +376,12 @@ pub fn run(
         let found = last_best.unwrap_or_else(|| evaluate(&network));
         summary.best = Some((step, found));
     }
+    export(&network)?;
+    Ok(summary)
+}
+
+/// Writes what was trained: an adapter or a model, and a reward model's head beside it.
+fn export(options: &Options, network: &Network, metadata: Vec<(String, Value)>) -> Result<()> {
     let notes = [
         (
             "rerank.objective",
@@ -357,10 +395,15 @@ pub fn run(
         None => network.whole(metadata, options.precision, &notes),
     };
     gguf.write(&options.out, options.precision)?;
-    if let Some(head) = network.head() {
-        head.write(&beside(&options.out, ".head.gguf"))?;
+    let path = beside(&options.out, ".head.gguf");
+    match network.head() {
+        Some(head) => head.write(&path),
+        // One of an earlier run would be taken for this one's.
+        None if path.exists() => {
+            fs::remove_file(&path).map_err(|source| write_error(&path, source))
+        }
+        None => Ok(()),
     }
-    Ok(summary)
 }
 
 /// `path` with an ending added to its whole name.

@@ -67,7 +67,8 @@ pub struct Options {
     pub seed: u64,
     /// Goes on where an earlier run with the same options stopped, if there was one.
     pub resume: bool,
-    /// Allows a target margin that almost no pair can reach.
+    /// Allows a target margin that almost no pair can reach, and to begin anew where a state of this
+    /// very run could be gone on with.
     pub force: bool,
 }
 
