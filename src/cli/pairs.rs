@@ -39,6 +39,9 @@ pub struct Arguments {
     /// Prefer pairs of nearly the same length, so that length tells nothing
     #[arg(long)]
     length_matched: bool,
+    /// Only equal texts are duplicates; without it also those that differ in case or white space
+    #[arg(long)]
+    exact: bool,
     /// Drop solutions with more characters; 0 for no limit
     #[arg(long, value_name = "CHARACTERS", default_value_t = 0)]
     max_length: usize,
@@ -105,9 +108,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
         cross_model: arguments.cross_model,
         length_matched: arguments.length_matched,
         characters_max: arguments.max_length,
+        normalised: !arguments.exact,
         dev_share: arguments.dev_share,
         seed: arguments.seed,
-        ..Options::default()
     };
     let (rows, statistics) = pairs::build(&problems, &options);
     if rows.is_empty() {

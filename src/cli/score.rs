@@ -28,7 +28,8 @@ pub struct Arguments {
     /// BASE+ADAPTER.gguf, or builtin
     #[arg(long, value_name = "M")]
     verifier: String,
-    /// What the score is; by default the reward model's head where there is one, else the mean
+    /// What the score is; by default what the verifier was trained for: the head (orm), the sum
+    /// (dpo, kto) or the mean (ipo) minus the base's, or the mean (simpo and all others)
     #[arg(long, value_enum)]
     reward: Option<Reward>,
     /// Subtract what the base gives without the adapter
@@ -56,19 +57,15 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let mut verifier = arguments
         .file_options
         .load(&arguments.verifier, Role::Verifier)?;
-    let default = if verifier.has_head() {
-        Reward::Head
-    } else {
-        Reward::Mean
-    };
-    let reward = arguments.reward.unwrap_or(default);
-    if reward == Reward::Head && !verifier.has_head() {
+    let reward = arguments.reward;
+    if reward == Some(Reward::Head) && !verifier.has_head() {
         bail!(
             "model {}: it has no reward head beside it (.head.gguf)",
             verifier.name()
         );
     }
-    if arguments.minus_base && (reward == Reward::Head || !verifier.has_adapter()) {
+    let by_head = reward.map_or(verifier.has_head(), |reward| reward == Reward::Head);
+    if arguments.minus_base && (by_head || !verifier.has_adapter()) {
         bail!(
             "--minus-base needs log-probabilities and an adapter: name the verifier as BASE.gguf+ADAPTER.gguf"
         );
@@ -92,7 +89,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
 fn scored(
     line: &Result<&str, String>,
     verifier: &mut LlamaCpp,
-    reward: Reward,
+    reward: Option<Reward>,
     arguments: &Arguments,
 ) -> Result<Value> {
     let line = match line {
@@ -139,7 +136,20 @@ fn scored(
     };
     let scores = scores(verifier, &request, &texts, reward, arguments.minus_base);
     match scores {
-        Ok(scores) => row.insert("scores".to_owned(), scores.into()),
+        Ok(scores) => {
+            let broken = |score: &&Option<f64>| score.is_some_and(|score| !score.is_finite());
+            let count = scores.iter().filter(broken).count();
+            if count > 0 {
+                let error = format!(
+                    "{count} of {} scores are not numbers: the verifier's weights are damaged",
+                    scores.len()
+                );
+                row.insert("error".to_owned(), error.into());
+            }
+            let finite = |score: Option<f64>| score.filter(|score| score.is_finite());
+            let scores: Vec<_> = scores.into_iter().map(finite).collect();
+            row.insert("scores".to_owned(), scores.into())
+        }
         Err(error) => row.insert("error".to_owned(), error.to_string().into()),
     };
     Ok(Value::Object(row))
@@ -149,17 +159,17 @@ fn scores(
     verifier: &mut LlamaCpp,
     request: &Request,
     texts: &[&str],
-    reward: Reward,
+    reward: Option<Reward>,
     minus_base: bool,
 ) -> rerank::Result<Vec<Option<f64>>> {
     let quiet = |_, _| {};
-    if reward == Reward::Head {
+    if !minus_base && reward.is_none_or(|reward| reward == Reward::Head) {
         return Ok(verifier.score(request, texts, &quiet)?.scores);
     }
     let mut of = |with_adapter: bool| -> rerank::Result<Vec<Option<f64>>> {
         let (logprobs, _) = verifier.logprobs(request, texts, with_adapter, &quiet)?;
         let number = |logprob: &rerank::model::llama::Logprob| match reward {
-            Reward::Sum => logprob.sum,
+            Some(Reward::Sum) => logprob.sum,
             _ => logprob.mean(),
         };
         Ok(logprobs

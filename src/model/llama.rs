@@ -22,7 +22,11 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    train::lora::Head,
+    model::gguf::{Gguf, Value},
+    train::{
+        lora::Head,
+        objective::{Logp, Objective},
+    },
 };
 
 mod backend;
@@ -72,6 +76,8 @@ pub struct LlamaCpp {
     scoring: Option<Context>,
     /// A reward model's head, from the file that training left beside its adapter or model.
     head: Option<Head>,
+    /// What its adapter was trained for, where the adapter says it.
+    objective: Option<Objective>,
     prompts: Prompts,
 }
 
@@ -119,9 +125,11 @@ impl LlamaCpp {
         let prompts = Prompts::from_metadata(|key| weights.model.meta_val_str(key).ok())?;
         let mut loaded = 0;
         let roles = adapters.iter().map(|adapter| {
-            let head = head_of(adapter.unwrap_or(base));
-            let head = head.exists().then(|| Head::read(&head)).transpose()?;
-            let files: Vec<PathBuf> = [Some(base), *adapter]
+            let beside = head_of(adapter.unwrap_or(base));
+            let beside = beside.exists().then_some(beside);
+            let head = beside.as_deref().map(Head::read).transpose()?;
+            let objective = adapter.and_then(objective_of);
+            let mut files: Vec<PathBuf> = [Some(base), *adapter]
                 .into_iter()
                 .flatten()
                 .map(Path::to_owned)
@@ -130,6 +138,8 @@ impl LlamaCpp {
                 .iter()
                 .map(|path| path.display().to_string())
                 .collect();
+            // Not part of the name, but of what scores depend on.
+            files.extend(beside);
             let adapter = adapter.map(|_| {
                 loaded += 1;
                 loaded - 1
@@ -146,6 +156,7 @@ impl LlamaCpp {
                 role,
                 scoring: None,
                 head,
+                objective,
                 prompts: prompts.clone(),
             })
         });
@@ -310,12 +321,32 @@ impl LanguageModel for LlamaCpp {
         if let Some(head) = &self.head {
             return asked.head_scores(&self.role, &mut self.scoring, head, progress);
         }
-        let (logprobs, usage) = asked.logprobs(&self.role, &mut self.scoring, true, progress)?;
-        let scores = logprobs
-            .iter()
-            .map(|logprob| logprob.map(|logprob| logprob.mean()))
-            .collect();
-        Ok(Scored { scores, usage })
+        let (logprobs, mut usage) =
+            asked.logprobs(&self.role, &mut self.scoring, true, progress)?;
+        let compares = |objective: &Objective| objective.needs_reference();
+        let Some(objective) = self.objective.filter(compares) else {
+            let scores = logprobs.iter();
+            let scores = scores.map(|logprob| logprob.map(|logprob| logprob.mean()));
+            return Ok(Scored {
+                scores: scores.collect(),
+                usage,
+            });
+        };
+        // As in training: how much likelier the adapter has made a solution.
+        let (of_base, more) = asked.logprobs(&self.role, &mut self.scoring, false, progress)?;
+        usage += more;
+        let scores = logprobs.iter().zip(&of_base).map(|(adapted, base)| {
+            let (adapted, base) = ((*adapted)?, (*base)?);
+            Some(objective.score(&Logp {
+                sum: adapted.sum,
+                tokens: adapted.tokens,
+                reference: base.sum,
+            }))
+        });
+        Ok(Scored {
+            scores: scores.collect(),
+            usage,
+        })
     }
 }
 
@@ -329,6 +360,13 @@ fn all_parts(path: &Path) -> Vec<PathBuf> {
             names.map(|name| path.with_file_name(name)).collect()
         },
     )
+}
+
+/// What an adapter was trained for; one that was made elsewhere does not tell.
+fn objective_of(adapter: &Path) -> Option<Objective> {
+    let gguf = Gguf::read(adapter).ok()?;
+    let name = gguf.get("rerank.objective").and_then(Value::as_str)?;
+    Objective::from_name(name).ok()
 }
 
 /// The file of the reward model's head that belongs to a model or an adapter.

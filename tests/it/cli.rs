@@ -11,6 +11,7 @@ use std::{
     process::{Command, Output},
 };
 
+use rerank::model::gguf::{Gguf, Precision};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -570,7 +571,7 @@ fn a_verifier_trained_from_recorded_samples_prefers_right_solutions_it_never_saw
         "{statistics}"
     );
 
-    for objective in ["simpo", "orm"] {
+    for objective in ["simpo", "orm", "dpo"] {
         let out = path(&format!("{objective}.gguf"));
         let pairs = path("pairs.jsonl");
         let train = [
@@ -618,12 +619,16 @@ fn a_verifier_trained_from_recorded_samples_prefers_right_solutions_it_never_saw
             .collect();
         fs::write(path("unseen.jsonl"), rows).unwrap();
         let verifier = format!("{base}+{out}");
-        let scored = stdout(&rerank(&[
-            "score",
-            &path("unseen.jsonl"),
-            "--verifier",
-            &verifier,
-        ]));
+        let unseen = path("unseen.jsonl");
+        let score = ["score", &unseen, "--verifier", &verifier];
+        let scored = stdout(&rerank(&score));
+        // What a verifier was trained for is what it scores by.
+        if objective == "dpo" {
+            let ratio = [&score[..], &["--reward", "sum", "--minus-base"]].concat();
+            assert_eq!(scored, stdout(&rerank(&ratio)));
+            let sum = [&score[..], &["--reward", "sum"]].concat();
+            assert_ne!(scored, stdout(&rerank(&sum)));
+        }
         let right = scored.lines().filter(|line| {
             let row: Value = serde_json::from_str(line).unwrap();
             let scores: Vec<f64> = row["scores"]
@@ -704,6 +709,127 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         output.status.success() && output.stderr.is_empty(),
         "{output:?}"
     );
+}
+
+#[test]
+fn scores_that_are_not_numbers_are_null_and_said() {
+    let folder = tempdir().unwrap();
+    let base = write_tiny(folder.path(), &[]);
+    let mut damaged = Gguf::read(&base).unwrap();
+    let norm = damaged.tensors.iter_mut();
+    let norm = norm.filter(|tensor| tensor.name == "output_norm.weight");
+    norm.for_each(|tensor| tensor.values[0] = f32::NAN);
+    damaged.write(&base, Precision::F32).unwrap();
+    let rows = folder.path().join("rows.jsonl");
+    fs::write(
+        &rows,
+        "{\"question\": \"2 + 2?\", \"candidates\": [\"It is 4.\", \"It is 5.\"]}\n",
+    )
+    .unwrap();
+    let scored = stdout(&rerank(&["score", text(&rows), "--verifier", text(&base)]));
+    let row: Value = serde_json::from_str(&scored).unwrap();
+    assert_eq!(row["scores"], serde_json::json!([null, null]));
+    assert_eq!(
+        row["error"],
+        "2 of 2 scores are not numbers: the verifier's weights are damaged"
+    );
+}
+
+#[test]
+fn pairs_compare_a_runs_answers_by_its_own_rule() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let recording = |question: &str| {
+        format!(
+            "{{\"question\": \"{question}\", \"gold\": 7, \"samples\": [{{\"kind\": \"cot\", \"text\": \"The answer is 7.\"}}, {{\"kind\": \"cot\", \"text\": \"The answer is 9.\"}}]}}\n"
+        )
+    };
+    // Two runs whose traces say nothing of right and wrong; gold and answers are letters.
+    for (run, rule) in [("letters", "choice"), ("numbers", "number")] {
+        let file = path(&format!("{run}.jsonl"));
+        fs::write(&file, recording(run)).unwrap();
+        let out = path(run);
+        stdout(&rerank(&[
+            "eval", "gsm8k", "--replay", &file, "--out", &out,
+        ]));
+        let traces = PathBuf::from(path(run)).join("traces.jsonl");
+        let mut trace = json(&traces);
+        trace["reference"]["answer"] = "B".into();
+        for (place, answer) in [(0, "B) twelve"), (1, "A) ten")] {
+            let candidate = trace["candidates"][place].as_object_mut().unwrap();
+            assert_eq!(candidate.remove("correct"), Some((place == 0).into()));
+            candidate["answer"] = answer.into();
+        }
+        fs::write(&traces, format!("{trace}\n")).unwrap();
+        let description = PathBuf::from(path(run)).join("run.json");
+        let mut run = json(&description);
+        assert_eq!(run["answers"], "number");
+        run["answers"] = rule.into();
+        fs::write(&description, run.to_string()).unwrap();
+    }
+    let out = path("pairs.jsonl");
+    let (letters, numbers) = (path("letters"), path("numbers"));
+    let both = ["pairs", &letters, &numbers, "--out", &out, "--json"];
+    let statistics: Value = serde_json::from_str(&stdout(&rerank(&both))).unwrap();
+    assert_eq!(
+        [
+            &statistics["problems"],
+            &statistics["mixed"],
+            &statistics["pairs"]
+        ],
+        [2, 1, 1],
+        "{statistics}"
+    );
+    let row = json(Path::new(&out));
+    assert_eq!(
+        (&row["prompt"], &row["chosen"]),
+        (&"letters".into(), &"The answer is 7.".into())
+    );
+    // `--rule` is for recorded samples and changes nothing here.
+    refuses(
+        &["pairs", &numbers, "--rule", "choice", "--out", &out],
+        1,
+        "no pairs: none of 1 problems has both a correct and an incorrect solution",
+    );
+}
+
+#[test]
+fn texts_that_differ_in_white_space_are_duplicates_unless_exact() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let samples: Vec<Value> = ["It is 4.", "it  is 4.", "It is 5.", "It is 5."]
+        .iter()
+        .map(|text| serde_json::json!({ "text": text, "correct": text.ends_with("4.") }))
+        .collect();
+    let row = serde_json::json!({ "question": "2 + 2?", "samples": samples });
+    fs::write(path("samples.jsonl"), row.to_string()).unwrap();
+    let (samples, out) = (path("samples.jsonl"), path("pairs.jsonl"));
+    for (more, pairs, surviving) in [(vec![], 1, 0.5), (vec!["--exact"], 2, 0.75)] {
+        let arguments = [vec!["pairs", &samples, "--out", &out, "--json"], more].concat();
+        let statistics: Value = serde_json::from_str(&stdout(&rerank(&arguments))).unwrap();
+        assert_eq!(
+            (&statistics["pairs"], &statistics["surviving"]),
+            (&pairs.into(), &surviving.into())
+        );
+    }
+}
+
+#[test]
+fn an_option_of_another_objective_is_refused() {
+    for option in [&["--hinge"][..], &["--gamma-ratio", "0.5"]] {
+        let train = [
+            "train-verifier",
+            "--pairs",
+            "x",
+            "--base",
+            DEMO,
+            "--out",
+            "y",
+        ];
+        let arguments = [&train[..], &["--objective", "dpo"], option].concat();
+        let says = format!("{} has no meaning for --objective dpo", option[0]);
+        refuses(&arguments, 1, &says);
+    }
 }
 
 #[test]
