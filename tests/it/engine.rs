@@ -428,3 +428,17 @@ fn ctrl_c_leaves_what_is_finished_and_the_run_goes_on_from_there() {
     assert!(traces("cut") == traces("whole"));
     assert_eq!(traces("cut").len(), 160);
 }
+
+#[test]
+fn a_split_model_is_known_by_all_its_parts() {
+    let folder = tempdir().unwrap();
+    let [first, second] =
+        [1, 2].map(|part| folder.path().join(format!("m-0000{part}-of-00002.gguf")));
+    fs::rename(write_tiny(folder.path(), &[]), &first).unwrap();
+    let hash_with = |second_part: &[u8]| {
+        fs::write(&second, second_part).unwrap();
+        load(&first, ROOMY).sha256().unwrap()
+    };
+    assert_eq!(hash_with(b"weights"), hash_with(b"weights"));
+    assert_ne!(hash_with(b"weights"), hash_with(b"others"));
+}
