@@ -74,7 +74,8 @@ pub struct Arguments {
     /// How the result is stored
     #[arg(long, value_enum, default_value_t = PrecisionArgument::F16)]
     precision: PrecisionArgument,
-    /// Highest learning rate; by default 1e-4 for LoRA, 5e-7 for --full (SimPO's own for reasoning)
+    /// Highest learning rate; by default 1e-4 for LoRA, 5e-7 for --full (SimPO's own for reasoning);
+    /// models of a few million parameters may want more
     #[arg(long)]
     lr: Option<f64>,
     /// Times each problem is seen
