@@ -212,8 +212,9 @@ impl<'r> Scene<'r> {
                 }
                 _ => {
                     let spelled = self.spelled;
-                    // No "1/four" and no "$four".
-                    self.spelled &= !out.ends_with(['/', '$']);
+                    // No "1/four", no "two/3" and no "$four".
+                    let digits = out.ends_with(['/', '$']) || rest[end + 1..].starts_with('/');
+                    self.spelled &= !digits;
                     out += &self.slot(inner);
                     self.spelled = spelled;
                 }
@@ -326,10 +327,7 @@ impl<'r> Scene<'r> {
         }
         match name.split_once('|') {
             Some((one, many)) => (one.to_owned(), many.to_owned()),
-            None => match self.pick(name) {
-                Some(word) => forms(&word),
-                None => (name.to_owned(), plural(name)),
-            },
+            None => (name.to_owned(), plural(name)),
         }
     }
 
