@@ -115,7 +115,7 @@ fn same_seed_gives_the_same_problems() {
         .collect();
     assert_eq!(
         hash,
-        "4be9ca281590df094fe5a982aaefebb424277662c606393156373f16001ab422"
+        "4b4a065782aa1261cf600d21313201ae49aec673afd34c96c7b9f09d24fd7654"
     );
     assert_ne!(generate(0, 0).question, generate(1, 0).question);
 }

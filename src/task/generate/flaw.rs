@@ -16,13 +16,13 @@ type Flaw = (
 
 const FLAWS: [Flaw; 8] = [
     (5, "wrong operator", wrong_operator),
-    (5, "wrong operand", wrong_operand),
+    (8, "wrong operand", wrong_operand),
     (2, "misread number", misread_number),
-    (2, "swapped order", swapped_order),
+    (4, "swapped order", swapped_order),
     (4, "omitted step", omitted_step),
     (4, "used the distractor", used_distractor),
     (4, SLIP, arithmetic_slip),
-    (1, "repeated step", repeated_step),
+    (4, "repeated step", repeated_step),
 ];
 
 /// The one flaw whose program computes something else than the text states.
