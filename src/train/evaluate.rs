@@ -1,5 +1,7 @@
 //! How good the network is as a verifier of held-out problems: the number that picks the checkpoint.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 
 use super::{
@@ -18,7 +20,8 @@ pub struct Evaluation {
     pub best_of_n: f64,
     /// The same for a solution picked blindly: the mean share of correct solutions.
     pub blind: f64,
-    /// Share of (correct, incorrect) pairs of a problem that are scored in that order.
+    /// Share of (correct, incorrect) pairs of a problem that are scored in that order; equal scores
+    /// count half.
     pub pair_accuracy: f64,
     /// Mean log-probability per token of correct solutions; `None` for a reward model.
     pub correct_logp: Option<f64>,
@@ -62,13 +65,22 @@ pub(crate) fn evaluate(
         }
         found.problems += 1;
         found.blind += good.len() as f64 / scores.len() as f64;
-        let best =
-            (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)));
-        found.best_of_n += f64::from(u8::from(best.is_some_and(is_right)));
+        // Of those that share the best score, one is picked blindly.
+        let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let best = |i: &&usize| scores[**i] >= top;
+        let (right_best, wrong_best) = (
+            good.iter().filter(best).count(),
+            bad.iter().filter(best).count(),
+        );
+        found.best_of_n += right_best as f64 / (right_best + wrong_best).max(1) as f64;
         for &a in &good {
             for &b in &bad {
                 pairs += 1;
-                right += f64::from(u8::from(scores[a] > scores[b]));
+                right += match scores[a].partial_cmp(&scores[b]) {
+                    Some(Ordering::Greater) => 1.0,
+                    Some(Ordering::Equal) => 0.5,
+                    _ => 0.0,
+                };
             }
         }
         lengths.add(
