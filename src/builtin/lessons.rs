@@ -120,7 +120,8 @@ pub(super) fn held_out(recipe: &Recipe, problems: u64) -> String {
         |seed: u64, problems: u64| (0..problems).map(move |index| generate(seed, index).question);
     // No text has fewer than 50 tokens, so this is at least as many as were learned from.
     let learned = recipe.reasoner.tokens.max(recipe.coder.tokens) / 50;
-    let drawn = seen(recipe.seed.wrapping_add(FRESH), recipe.samples.problems);
+    let fresh = recipe.samples.problems + recipe.samples.contrasts;
+    let drawn = seen(recipe.seed.wrapping_add(FRESH), fresh);
     let seen: HashSet<String> = seen(recipe.seed, learned).chain(drawn).collect();
     let fresh = (0..).map(|index| generate(recipe.seed.wrapping_add(HELD_OUT), index));
     let fresh = fresh.filter(|generated| !seen.contains(&generated.question));

@@ -123,7 +123,12 @@ pub fn make(
     let samples = at("samples.jsonl");
     place.stage(
         "samples",
-        &(&recipe.samples, seed),
+        &(
+            recipe.samples.problems,
+            recipe.samples.each,
+            recipe.samples.temperature,
+            seed,
+        ),
         &["reasoner"],
         &[&samples],
         || {
@@ -144,10 +149,10 @@ pub fn make(
     )?;
     progress(Event::Stage("pairs"));
     let pairs = at("pairs.jsonl");
-    place.stage("pairs", &recipe.samples.pairs, &["samples"], &[&pairs], || {
+    place.stage("pairs", &recipe.samples, &["samples"], &[&pairs], || {
         let (rows, statistics) =
-            samples::pair(&read(&samples)?, &samples, recipe.samples.pairs, seed)?;
-        if rows.is_empty() {
+            samples::pair(&read(&samples)?, &samples, &recipe.samples, seed)?;
+        if statistics.mixed == 0 {
             return Err(Error::Options(format!(
                 "none of {} problems has a right and a wrong sample: train the reasoner longer, or draw more",
                 statistics.problems

@@ -89,6 +89,11 @@ pub struct Samples {
     pub temperature: f32,
     /// Pairs of a problem at most.
     pub pairs: usize,
+    /// Further problems, of which nothing is drawn: their right solution stands against wrong ones
+    /// that the generator makes, such as a wrong operator.
+    pub contrasts: u64,
+    /// Wrong solutions of each of these.
+    pub flaws: u64,
 }
 
 /// How a verifier is trained from the reasoner.

@@ -8,14 +8,14 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{lessons::question, recipe::Samples, stage::beside};
+use super::{FRESH, lessons::question, recipe::Samples, stage::beside};
 use crate::{
     Error, Result,
     answer::{self, Rule},
     model::{LanguageModel, Request, Sampling, seed_for},
     problem::Question,
     task::generate::{Generated, generate},
-    train::pairs::{self, Labelled, Statistics},
+    train::pairs::{self, Labelled, Split, Statistics},
 };
 
 /// Problems that are drawn for at a time.
@@ -92,20 +92,43 @@ pub(super) fn draw(
     fs::rename(&part, path).map_err(error)
 }
 
-/// Pairs from recorded samples: rows for TRL or this crate, and the problems in them.
+/// Pairs from recorded samples, and from wrong solutions that the generator makes: rows for TRL or
+/// this crate, and the problems in them. Problems are held out of the sampled ones alone, so that a
+/// checkpoint is chosen by what the reasoner says.
 pub(super) fn pair(
-    samples: &str,
+    recorded: &str,
     path: &Path,
-    pairs_per_problem: usize,
+    samples: &Samples,
     seed: u64,
 ) -> Result<(Vec<pairs::Row>, Statistics)> {
     // Every sample says itself whether it is right.
-    let labelled: Vec<Labelled> = pairs::from_samples(samples, path, &|_, _| None)?;
+    let labelled: Vec<Labelled> = pairs::from_samples(recorded, path, &|_, _| None)?;
     let options = pairs::Options {
-        pairs_per_problem,
+        pairs_per_problem: samples.pairs,
         dev_share: 0.1,
         seed,
         ..pairs::Options::default()
     };
-    Ok(pairs::build(&labelled, &options))
+    let (mut rows, mut statistics) = pairs::build(&labelled, &options);
+    let fresh = seed.wrapping_add(FRESH);
+    for index in samples.problems..samples.problems + samples.contrasts {
+        let generated = generate(fresh, index);
+        let mut flawed: Vec<String> = (0..samples.flaws)
+            .map(|flaw| generated.flawed(seed_for(fresh, "flaw", index as usize) ^ flaw))
+            .map(|flawed| flawed.solution)
+            .collect();
+        flawed.sort_unstable();
+        flawed.dedup();
+        statistics.pairs += flawed.len();
+        rows.extend(flawed.into_iter().map(|rejected| pairs::Row {
+            prompt: generated.question.clone(),
+            chosen: generated.solution.clone(),
+            rejected,
+            id: format!("generated-{index}"),
+            split: Some(Split::Train),
+            chosen_model: "generator".to_owned(),
+            rejected_model: "generator".to_owned(),
+        }));
+    }
+    Ok((rows, statistics))
 }

@@ -35,6 +35,7 @@ fn toy(folder: &Path) -> Recipe {
         (model.tokens, model.batch, model.copies) = (20_000, 2000, 1);
     }
     (recipe.samples.problems, recipe.samples.each) = (2, 2);
+    recipe.samples.contrasts = 2;
     recipe
 }
 
