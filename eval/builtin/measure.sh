@@ -33,9 +33,15 @@ for copy in $work/reasoner.gguf.train/[0-9]*.gguf; do
         --reasoner "$copy" --coder builtin --verifier builtin
 done
 
-# 3. Real problems that nobody here wrote.
-for set in multiarith addsub singleop singleeq; do
-    run $set $set "$data/wordproblems/$set.jsonl" 16
+# 3. Real problems that nobody here wrote: all of them at N = 16, the first 200 of each at N = 64,
+# and greedy.
+real() {
+    run "$1" "$2" "$3" 16
+    run "$1-64" "$2" "$3" 64 --limit 200
+    run "$1-greedy" "$2" "$3" 1 --temperature 0
+}
+for set in multiarith addsub singleop singleeq svamp; do
+    real $set $set "$data/wordproblems/$set.jsonl"
 done
-run svamp svamp "$data/wordproblems/svamp.jsonl" 16 --limit 200
-run gsm8k gsm8k "$data/gsm8k/test.jsonl" 16 --limit 200
+real asdiv asdiv "$data/wordproblems/asdiv_2215.jsonl"
+real gsm8k gsm8k "$data/gsm8k/test.jsonl"
