@@ -115,6 +115,8 @@ pub(super) fn pair(
         let generated = generate(fresh, index);
         let mut flawed: Vec<String> = (0..samples.flaws)
             .map(|flaw| generated.flawed(seed_for(fresh, "flaw", index as usize) ^ flaw))
+            // Of the same number of steps, so that length tells nothing.
+            .filter(|flawed| !matches!(flawed.flaw, "omitted step" | "repeated step"))
             .map(|flawed| flawed.solution)
             .collect();
         flawed.sort_unstable();

@@ -115,7 +115,7 @@ fn same_seed_gives_the_same_problems() {
         .collect();
     assert_eq!(
         hash,
-        "4b4a065782aa1261cf600d21313201ae49aec673afd34c96c7b9f09d24fd7654"
+        "8c489112936df3c0f99be70582f84b2326ae6ebbd616bc415fe1d7a9362a9129"
     );
     assert_ne!(generate(0, 0).question, generate(1, 0).question);
 }

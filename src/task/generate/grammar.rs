@@ -82,6 +82,7 @@ pub(super) static PIECES: LazyLock<Vec<Piece>> = LazyLock::new(|| {
         include_str!("stories/several.txt"),
         include_str!("stories/spare.txt"),
         include_str!("stories/world.txt"),
+        include_str!("stories/order.txt"),
         include_str!("stories/thread.txt"),
     ];
     files.into_iter().flat_map(read).collect()
