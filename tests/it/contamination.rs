@@ -133,9 +133,9 @@ fn copies_are_all_found_and_paraphrases_in_part() {
     );
 }
 
-/// What the built-in models learn from tells no story of a test set: MultiArith, AddSub, SingleEq,
-/// SingleOp (MAWPS), ASDiv (CC BY-NC 4.0), SVAMP (MIT), GSM8K (MIT). Single words may be alike, since
-/// sums are told in few of them; of pairs of words never half are.
+// What the built-in models learn from tells no story of a test set: MultiArith, AddSub, SingleEq,
+// SingleOp (MAWPS), ASDiv (CC BY-NC 4.0), SVAMP (MIT), GSM8K (MIT). Single words may be alike, since
+// sums are told in few of them; of pairs of words never half are.
 #[test]
 fn generated_problems_repeat_no_test_question() {
     let sets = [
