@@ -23,7 +23,7 @@ use crate::{error::Result, problem::Question};
 mod store;
 
 /// Part of every key: with another value, what was kept before is not found any more.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// A model whose samples and scores are kept.
 pub struct Cached {
