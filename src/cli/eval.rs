@@ -11,9 +11,10 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 use rerank::{
     eval::{
+        description::{Description, Shard, problems_sha256},
         merge::merge,
         metrics::Summary,
-        run::{self, Description, Event, Shard},
+        run::{self, Event},
     },
     model::{
         LanguageModel,
@@ -52,7 +53,7 @@ pub struct Arguments {
     #[arg(long, exclusive = true)]
     list: bool,
     /// The rows, as JSON Lines, a JSON array or Parquet; by default they come from where the
-    /// manifest says, and with --replay from the recording itself
+    /// manifest says, and with --replay from the recording itself where that holds the gold answers
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     /// Evaluate rows that are not those the manifest was written for: another split, a part
@@ -157,9 +158,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
     }
     let description = Description {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        benchmark: name.clone(),
+        benchmark: benchmark.name.clone(),
         problems: problems.len(),
-        problems_sha256: run::problems_sha256(&problems),
+        problems_sha256: problems_sha256(&problems),
         unreadable,
         shard: arguments.shard,
         answers: benchmark.rule,
@@ -280,29 +281,36 @@ fn problems(arguments: &Arguments, benchmark: &Benchmark) -> Result<Problems> {
         return Ok(benchmark.problems(path, arguments.force)?);
     }
     let Some(path) = &arguments.models.replay else {
-        let hub = models::hub()?;
-        let fetch = |repository: &str, revision: &str, file: &str| {
-            let file = RemoteFile {
-                kind: Kind::Dataset,
-                repository: repository.to_owned(),
-                revision: revision.to_owned(),
-                file: file.to_owned(),
-                sha256: None,
-            };
-            models::with_bytes_bar(&benchmark.name, |progress| {
-                hub.fetch(&file, Freshness::Cached, progress)
-            })
-        };
-        return Ok(benchmark.fetch(&fetch, arguments.force)?);
+        return fetched(benchmark, arguments.force);
     };
-    let replay = open_replay(path)?;
-    let problems = benchmark.recorded(&replay);
-    if problems.problems.is_empty() {
-        bail!(
-            "{} holds no gold answers: give --data FILE with the rows of {}",
-            path.display(),
-            benchmark.name
-        );
+    let recorded = benchmark.recorded(&open_replay(path)?);
+    if !recorded.problems.is_empty() {
+        return Ok(recorded);
     }
-    Ok(problems)
+    let lacking = || {
+        let (path, name) = (path.display(), &benchmark.name);
+        format!("{path} holds no gold answers: give --data FILE with the rows of {name}")
+    };
+    match &benchmark.source {
+        Some(_) => fetched(benchmark, arguments.force).with_context(lacking),
+        None => bail!(lacking()),
+    }
+}
+
+/// The problems from where the manifest says.
+fn fetched(benchmark: &Benchmark, force: bool) -> Result<Problems> {
+    let hub = models::hub()?;
+    let fetch = |repository: &str, revision: &str, file: &str| {
+        let file = RemoteFile {
+            kind: Kind::Dataset,
+            repository: repository.to_owned(),
+            revision: revision.to_owned(),
+            file: file.to_owned(),
+            sha256: None,
+        };
+        models::with_bytes_bar(&benchmark.name, |progress| {
+            hub.fetch(&file, Freshness::Cached, progress)
+        })
+    };
+    Ok(benchmark.fetch(&fetch, force)?)
 }

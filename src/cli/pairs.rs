@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::HumanCount;
 use rerank::{
     answer,
-    eval::run::{read_description, read_traces},
+    eval::folder::{read_description, read_traces},
     jsonl,
     problem::Reference,
     trace::Candidate,

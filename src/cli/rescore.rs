@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 use rerank::{
-    eval::run::{read_description, read_traces},
+    eval::folder::{read_description, read_traces},
     model::{LanguageModel, LlamaCpp, Request, llama::Logprob, manifest::Role},
     problem::Question,
     trace::{Score, Trace},

@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{
+    description::{Description, Shard, difference},
+    folder::{create_folder, lock, read_description, read_traces, write_json, write_traces},
     metrics::Summary,
     report,
-    run::{
-        Description, Shard, create_folder, difference, lock, read_description, read_traces,
-        write_json, write_traces,
-    },
 };
 use crate::{
     error::{Error, Result},
@@ -93,6 +91,7 @@ pub fn merge(shards: &[PathBuf], out: &Path) -> Result<Summary> {
 /// A shard's place, the description of the whole run, and its traces, of which none may be missing.
 fn read_shard(folder: &Path) -> Result<(Shard, Description, Vec<Trace>)> {
     let mut description = read_description(folder)?;
+    let all = description.problems_to_solve();
     let shard = description.shard.take().ok_or_else(|| {
         Error::Options(format!(
             "{} is no shard but a whole run; only runs with --shard i/n can be merged",
@@ -100,8 +99,6 @@ fn read_shard(folder: &Path) -> Result<(Shard, Description, Vec<Trace>)> {
         ))
     })?;
     let traces = read_traces(&folder.join("traces.jsonl"))?;
-    let all = (0..description.problems).filter(|place| shard.holds(*place));
-    let all = all.count();
     if traces.len() != all {
         return Err(Error::Options(format!(
             "{} has {} of its {all} problems: let it finish first, by the command that began it",

@@ -8,12 +8,7 @@ mod page;
 mod plot;
 pub mod wording;
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io::{BufWriter, Write},
-    path::Path,
-};
+use std::{collections::HashMap, io::Write, path::Path};
 
 use crate::{
     error::{Error, Result},
@@ -21,11 +16,12 @@ use crate::{
 };
 
 use super::{
+    description::Description,
+    folder::{create_folder, read_description, read_traces, write_json, write_whole},
     metrics::{
         self, Comparison, Graded, Parameters, SEED, Setting, Summary, Way, estimate::bootstrap,
         mcnemar,
     },
-    run::{self, Description},
 };
 
 /// One run with its numbers.
@@ -48,8 +44,8 @@ impl Run {
     /// # Errors
     /// A folder without `run.json` or without traces; files that cannot be read.
     pub fn read(folder: &Path) -> Result<Self> {
-        let description = run::read_description(folder)?;
-        let traces = run::read_traces(&folder.join("traces.jsonl"))?;
+        let description = read_description(folder)?;
+        let traces = read_traces(&folder.join("traces.jsonl"))?;
         if traces.is_empty() {
             return Err(Error::Options(format!(
                 "{} holds no traces yet: no problem was finished",
@@ -78,10 +74,9 @@ impl Run {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        run::write_json(&folder.join("summary.json"), &self.summary)?;
+        write_json(&folder.join("summary.json"), &self.summary)?;
         let runs = std::slice::from_ref(self);
-        write_text(&folder.join("report.md"), &markdown::report(runs, &[]))?;
-        write_text(&folder.join("report.html"), &page::report(runs, &[]))
+        write_pages(runs, &[], folder)
     }
 }
 
@@ -91,15 +86,19 @@ impl Run {
 /// A file that cannot be written.
 pub fn write_together(runs: &[Run], folder: &Path) -> Result<()> {
     let comparisons = compare(runs);
-    run::create_folder(folder)?;
-    write_text(
-        &folder.join("report.md"),
-        &markdown::report(runs, &comparisons),
-    )?;
-    write_text(
-        &folder.join("report.html"),
-        &page::report(runs, &comparisons),
-    )
+    create_folder(folder)?;
+    write_pages(runs, &comparisons, folder)
+}
+
+fn write_pages(runs: &[Run], comparisons: &[Comparison], folder: &Path) -> Result<()> {
+    let pages = [
+        ("report.md", markdown::report(runs, comparisons)),
+        ("report.html", page::report(runs, comparisons)),
+    ];
+    for (name, text) in pages {
+        write_whole(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
+    }
+    Ok(())
 }
 
 /// Each run against the first, way by way, on the problems that both were asked: those with the
@@ -154,6 +153,7 @@ fn compare_way(one: &Run, other: &Run, shared: &[(usize, usize)], way: Way) -> O
         } else {
             mcnemar(only_one, only_other)
         },
+        resampled: way == Way::Sample,
     })
 }
 
@@ -208,19 +208,4 @@ pub fn name(folder: &Path) -> String {
         || "run".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     )
-}
-
-/// Writes a text under a temporary name and renames it.
-fn write_text(path: &Path, text: &str) -> Result<()> {
-    let error = |source| Error::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let temporary = path.with_extension("part");
-    let file = File::create(&temporary).map_err(error)?;
-    let mut file = BufWriter::new(file);
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.flush())
-        .map_err(error)?;
-    std::fs::rename(&temporary, path).map_err(error)
 }
