@@ -43,6 +43,13 @@ pub fn judge_programs(executions: &[Option<Execution>], examples: usize) -> Vec<
     executions.iter().map(verdict).collect()
 }
 
+/// The answer of a candidate that is itself a program: what that computes, where it runs to its end.
+pub fn computed(execution: &Execution, rule: Rule) -> Option<String> {
+    let value = execution.value.as_deref();
+    let value = value.filter(|_| execution.outcome == Outcome::Finished)?;
+    Some(answer::extract(value, rule)?.text)
+}
+
 fn verdict(
     candidate: &Candidate,
     program: Option<&Program>,
@@ -52,6 +59,9 @@ fn verdict(
     let (Some(program), Some(execution)) = (program, execution) else {
         return Verdict::Unclear(Reason::NoProgram);
     };
+    if program.is_all_of(&candidate.text) {
+        return Verdict::Unclear(Reason::Itself);
+    }
     let value = match &execution.outcome {
         Outcome::Finished => execution.value.as_deref(),
         Outcome::SyntaxError { .. } => return Verdict::Unclear(Reason::Syntax),

@@ -43,11 +43,22 @@ pub enum Stop {
 }
 
 /// A candidate's Python program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Program(pub String);
 
 impl Program {
+    /// Whether a text is this program and nothing else, fenced or not: it thinks in code alone
+    /// (program of thoughts, arXiv 2211.12588), and answers by what that computes.
+    pub fn is_all_of(&self, text: &str) -> bool {
+        let beside = |text: &str| {
+            text.split("```")
+                .step_by(2)
+                .all(|part| part.trim().is_empty())
+        };
+        self.0 == text || (Self::from_reply(text) == *self && text.contains("```") && beside(text))
+    }
+
     /// The program in a reply to a programming question: the first block that defines what is asked
     /// for (later ones often hold tests), else what [`Program::from_reply`] finds. A reply that only
     /// continues the question's code is put behind it.
@@ -272,6 +283,8 @@ pub enum Reason {
     NoValue,
     /// The candidate is itself a program, and the question shows no example to run.
     Code,
+    /// The candidate is itself a program, and what that computes is its answer.
+    Itself,
 }
 
 /// A verifier's number for one candidate: the higher, the better.

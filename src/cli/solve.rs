@@ -257,6 +257,7 @@ fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Unclear(Reason::Limit) => "unclear: limit",
         Verdict::Unclear(Reason::NoValue) => "unclear: no value",
         Verdict::Unclear(Reason::Code) => "unclear: no example",
+        Verdict::Unclear(Reason::Itself) => "—",
     }
 }
 

@@ -1,11 +1,12 @@
 //! A model that says what a real one said: samples recorded earlier, from JSON lines.
 //!
 //! In: a file of rows `{"question", "gold"?, "samples": [{"model", "kind", "text", "rm_score"?}]}`,
-//! plain or gzip. Rows of kind `cot` are candidates, `code` too; the i-th `pot` row of a model is
-//! the program of that model's i-th `cot` row, and a `code` row is its own program. A question
-//! is found by its text, so that any benchmark file that asks it will do. A model that was asked for
-//! its reasoning and its answer apart has the latter in a sample's `answer`; such a candidate says
-//! it last.
+//! plain or gzip. Samples of kind `cot` are candidates; the i-th `pot` sample of a model is the program
+//! of that model's i-th `cot` sample. `code` and `tool_integrated` samples are candidates that hold
+//! their own program, and so are `pot` samples where a recording has none but them. A question is
+//! found by its text, so that any benchmark file that asks it will do, and by its id where it is asked
+//! more than once. A model that was asked for its reasoning and its answer apart has the latter in a
+//! sample's `answer`; such a candidate says it last.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -33,7 +34,6 @@ pub struct Replay {
     sha256: String,
     rows: Vec<Row>,
     row_by_question: HashMap<String, usize>,
-    /// Of programming questions, which recordings word in their own ways.
     row_by_id: HashMap<String, usize>,
     damaged: Vec<Error>,
     /// What the next step hands back.
@@ -73,23 +73,22 @@ impl Replay {
             waiting: Vec::new(),
             tickets: 0,
         };
-        for (line, text) in jsonl::lines(&bytes) {
-            let row = text.and_then(|text| {
-                serde_json::from_str::<RecordedRow>(text).map_err(|source| in_words(&source))
-            });
+        let parse =
+            |text: &str| serde_json::from_str::<RecordedRow>(text).map_err(|e| in_words(&e));
+        let lines = jsonl::lines(&bytes).map(|(line, text)| (line, text.and_then(parse)));
+        let lines: Vec<(usize, Result<RecordedRow, String>)> = lines.collect();
+        let mut kinds = lines.iter().filter_map(|(_, row)| row.as_ref().ok());
+        let programs_alone = kinds.all(RecordedRow::holds_programs_alone);
+        for (line, row) in lines {
             match row.and_then(|row| {
-                row.into_row(line - 1)
+                row.into_row(line - 1, programs_alone)
                     .ok_or_else(|| "there is no \"question\"".to_owned())
             }) {
                 Ok(row) => {
                     let place = replay.rows.len();
-                    if row.question.task == Task::Code {
-                        replay.row_by_id.insert(row.question.id.clone(), place);
-                    }
-                    replay
-                        .row_by_question
-                        .entry(key(&row.question.text))
-                        .or_insert(place);
+                    let Question { id, text, .. } = &row.question;
+                    replay.row_by_id.entry(id.clone()).or_insert(place);
+                    replay.row_by_question.entry(key(text)).or_insert(place);
                     replay.rows.push(row);
                 }
                 Err(reason) => replay.damaged.push(Error::Row {
@@ -103,8 +102,9 @@ impl Replay {
             return Err(Error::Row {
                 path: PathBuf::from(path),
                 line: 1,
-                reason: "no sample is of kind \"cot\" or \"code\", so there are no candidates"
-                    .to_owned(),
+                reason:
+                    "no sample is of kind \"cot\", \"pot\", \"tool_integrated\" or \"code\", so there are no candidates"
+                        .to_owned(),
             });
         }
         match (replay.rows.is_empty(), replay.damaged.is_empty()) {
@@ -142,14 +142,13 @@ impl Replay {
     }
 
     fn row(&self, question: &Question) -> Result<&Row> {
-        let by_id = || match question.task {
-            Task::Code => self.row_by_id.get(&question.id),
-            Task::Math => None,
-        };
-        let index = self
-            .row_by_question
-            .get(&key(&question.text))
-            .or_else(by_id)
+        let text = key(&question.text);
+        let by_id = self.row_by_id.get(&question.id);
+        // Benchmarks ask some questions twice, and word programming questions in their own ways.
+        let index = by_id
+            .filter(|row| key(&self.rows[**row].question.text) == text)
+            .or_else(|| self.row_by_question.get(&text))
+            .or_else(|| by_id.filter(|_| question.task == Task::Code))
             .ok_or_else(|| Error::Question {
                 id: question.id.clone(),
                 reason: format!("{} holds no samples for it", self.name),
@@ -303,8 +302,16 @@ fn reply(text: String, answer: Option<&Value>) -> String {
 const GUESSED: [&str; 5] = ["whole", "bold", "last sentence", "last math", "last number"];
 
 impl RecordedRow {
+    /// Whether its samples are programs that nobody wrote a chain of thought for.
+    fn holds_programs_alone(&self) -> bool {
+        self.samples.iter().all(|sample| match sample {
+            RecordedSample::Text(_) => self.kind == "pot",
+            RecordedSample::Labelled { kind, .. } => kind == "pot",
+        })
+    }
+
     /// `None` where there is no question.
-    fn into_row(self, line: usize) -> Option<Row> {
+    fn into_row(self, line: usize, programs_alone: bool) -> Option<Row> {
         let id = [self.unique_id, self.task_id, self.index, self.id]
             .into_iter()
             .flatten()
@@ -354,6 +361,8 @@ impl RecordedRow {
                     task = Task::Code;
                     Some(text.as_str())
                 }
+                "tool_integrated" => Some(text.as_str()),
+                "pot" if programs_alone => Some(text.as_str()),
                 _ => continue,
             };
             candidates.push(Recorded {

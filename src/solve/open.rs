@@ -8,7 +8,7 @@ use super::{Models, Options, Stage, tally::Tally};
 use crate::{
     error::Result,
     execute::Sandbox,
-    judge::judge,
+    judge::{computed, judge},
     model::{Finished, Usage},
     problem::{Question, Task},
     sample,
@@ -178,10 +178,16 @@ impl<'q> Open<'q> {
         tally.done(Stage::Execute);
         self.timings.execute += execution.ms;
         // Those behind the point at which drawing ended are gone.
-        if let Some(draft) = self.drafts.get_mut(index) {
-            draft.execution = Some(execution);
-            self.judge(index);
+        let Some(draft) = self.drafts.get_mut(index) else {
+            return;
+        };
+        if let (Some(candidate), Some(program)) = (&mut draft.candidate, &draft.program)
+            && program.is_all_of(&candidate.text)
+        {
+            candidate.answer = computed(&execution, self.options.rule);
         }
+        draft.execution = Some(execution);
+        self.judge(index);
     }
 
     fn judge(&mut self, index: usize) {

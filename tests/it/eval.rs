@@ -455,6 +455,81 @@ fn rows_of_another_split_need_force_and_unreadable_golds_are_listed() {
 }
 
 #[test]
+fn programs_without_a_chain_of_thought_answer_by_what_they_compute() {
+    let folder = tempdir().unwrap();
+    let (recording, out) = (folder.path().join("pot.jsonl"), folder.path().join("out"));
+    let sample = |kind: &str, text: &str| json!({"model": "m", "kind": kind, "text": text});
+    let row = |samples: Vec<Value>| json!({"index": 0, "question": "Twice 21?", "gold": "42", "samples": samples});
+    let evaluate = |row: Value| {
+        let _ = fs::remove_dir_all(&out);
+        fs::write(&recording, row.to_string()).unwrap();
+        let [recording, out] = [text(&recording), text(&out)];
+        succeeds(&["eval", "gsm8k", "--replay", recording, "--out", out]);
+        let summary = json_file(&Path::new(out).join("summary.json"));
+        (traces(Path::new(out)).swap_remove(0), summary)
+    };
+    let of = |trace: &Value, name: &str| -> Vec<Value> {
+        let candidates = trace["candidates"].as_array().unwrap();
+        candidates.iter().map(|one| one[name].clone()).collect()
+    };
+    let names = |summary: &Value| -> Vec<String> {
+        let curves = summary["curves"].as_array().unwrap();
+        let name = |curve: &Value| curve["way"].as_str().unwrap().to_owned();
+        curves.iter().map(name).collect()
+    };
+
+    // Not the last number of the text, nor what was printed before an exception.
+    let (trace, summary) = evaluate(row(vec![
+        sample("pot", "half = 21\nans = half * 2  # not 7"),
+        sample("pot", "```python\nprint(2 * 21)\n```"),
+        sample("pot", "print(41)\nprint(1 / 0)"),
+        sample("pot", "print(43)"),
+    ]));
+    assert_eq!(
+        of(&trace, "answer"),
+        [json!("42"), json!("42"), Value::Null, json!("43")]
+    );
+    assert_eq!(of(&trace, "verdict_reason"), vec![json!("itself"); 4]);
+    assert_eq!(of(&trace, "correct"), [true, true, false, false]);
+    assert_eq!(trace["answer"], "42");
+    // There is nothing to filter by, and no second vote.
+    assert_eq!(names(&summary), ["mean sample", "majority", "oracle"]);
+    assert_eq!(summary["filter"], Value::Null);
+    assert_eq!(summary["mean_sample"]["value"], 0.5);
+
+    // With a chain of thought they are programs of that; text around a program is one.
+    let (trace, summary) = evaluate(row(vec![
+        sample("cot", "Twice 21 is 41."),
+        sample("pot", "print(2 * 21)"),
+        sample(
+            "tool_integrated",
+            "```python\nprint(2 * 21)\n```\n```output\n42\n```\nIt is $\\boxed{42}$.",
+        ),
+    ]));
+    assert_eq!(of(&trace, "answer"), ["41", "42"]);
+    assert_eq!(of(&trace, "verdict"), ["disagrees", "agrees"]);
+    assert!(names(&summary).contains(&"majority+cotnpot".to_owned()));
+}
+
+#[test]
+fn a_question_that_is_asked_twice_has_its_own_samples_each_time() {
+    let folder = tempdir().unwrap();
+    let (recording, out) = (folder.path().join("twice.jsonl"), folder.path().join("out"));
+    let row = |id: u64, answer: &str| {
+        let sample = json!({"kind": "cot", "text": format!("It is {answer}.")});
+        json!({"index": id, "question": "Twice 21?", "gold": "42", "samples": [sample]}).to_string()
+    };
+    fs::write(&recording, row(7, "41") + "\n" + &row(8, "42")).unwrap();
+    let [recording, folder] = [text(&recording), text(&out)];
+    succeeds(&["eval", "gsm8k", "--replay", recording, "--out", folder]);
+    let answers: Vec<Value> = traces(&out)
+        .iter()
+        .map(|trace| trace["answer"].clone())
+        .collect();
+    assert_eq!(answers, ["41", "42"]);
+}
+
+#[test]
 fn known_benchmarks_are_listed_a_line_each() {
     let output = succeeds(&["eval", "--list"]);
     let printed = String::from_utf8(output.stdout).unwrap();

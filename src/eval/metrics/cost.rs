@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     problem::Task,
-    trace::{Trace, TracedCandidate},
+    trace::{Program, Reason, Trace, TracedCandidate, Verdict},
 };
 
 use super::Way;
@@ -60,6 +60,10 @@ impl Costs {
     /// a part of them are a lower bound.
     pub fn of(trace: &Trace, parameters: Parameters, untold: bool) -> Self {
         let count = trace.candidates.len().max(1) as f64;
+        // Where the candidates are the programs, nobody wrote those, and no answer comes without
+        // running them.
+        let itself = |traced: &TracedCandidate| traced.verdict == Verdict::Unclear(Reason::Itself);
+        let is_program = trace.task == Task::Code || trace.candidates.iter().any(itself);
         let (tokens, ms) = (trace.tokens, trace.timings_ms);
         let (prompt, sample, translate, score) = if untold {
             let of = |bytes: usize| bytes as f64 / TOKEN_BYTES;
@@ -67,11 +71,12 @@ impl Costs {
                 |bytes: fn(&TracedCandidate) -> usize| of(trace.candidates.iter().map(bytes).sum());
             let texts = all(|traced| traced.candidate.text.len());
             let scored = trace.candidates.iter().any(|traced| traced.score.is_some());
-            let programs = match trace.task {
-                Task::Math => all(|traced| traced.program.as_ref().map_or(0, |it| it.0.len())),
-                // The candidate is the program.
-                Task::Code => 0.0,
-            };
+            // A program that the candidate itself holds was paid for with it.
+            let programs = all(|traced| {
+                let beside = |program: &&Program| !traced.candidate.text.contains(&program.0);
+                let program = traced.program.as_ref().filter(beside);
+                program.map_or(0, |program| program.0.len())
+            });
             let question = of(trace.question.len());
             let score = if scored { question + texts } else { 0.0 };
             (question, texts, programs, score)
@@ -92,15 +97,23 @@ impl Costs {
             },
             seconds: ms / 1e3,
         };
-        let running = ms.translate + ms.execute + ms.judge;
+        let running = ms.execute + ms.judge;
+        let (for_answers, for_verdicts) = match is_program {
+            true => (running, 0.0),
+            false => (0.0, running),
+        };
         Self {
             once: cost(prompt, parameters.reasoner, ms.prompt),
             candidate: cost(
                 sample / count,
                 parameters.reasoner,
-                (ms.sample - ms.prompt).max(0.0) / count,
+                ((ms.sample - ms.prompt).max(0.0) + for_answers) / count,
             ),
-            program: cost(translate / count, parameters.coder, running / count),
+            program: cost(
+                translate / count,
+                parameters.coder,
+                (ms.translate + for_verdicts) / count,
+            ),
             score: cost(score / count, parameters.verifier, ms.score / count),
         }
     }

@@ -22,7 +22,7 @@ use crate::{
     answer::Rule,
     problem::Task,
     select::{Filter, Selector},
-    trace::{Reason, Trace, Verdict},
+    trace::{Reason, Trace, TracedCandidate, Verdict, Why},
 };
 
 pub use calibration::Calibration;
@@ -149,8 +149,12 @@ pub struct Summary {
     /// What the most frequent of answers and programs' values together reaches: the vote that
     /// spends the same tokens as the filter.
     pub both: Option<Estimate>,
-    /// What the filter did.
-    pub filter: Filtered,
+    /// What the filter did, where there was anything to filter by.
+    pub filter: Option<Filtered>,
+    /// Problems of which fewer candidates were drawn because their votes were settled. Their shares
+    /// over smaller N are biased: drawing ended when the leader was ahead.
+    #[serde(default)]
+    pub settled: usize,
     /// How well scores tell right from wrong.
     pub calibration: Option<Calibration>,
     /// Verdicts, by name and reason.
@@ -219,7 +223,11 @@ pub fn has_scores(trace: &Trace) -> bool {
 
 /// The ways that mean something for these traces.
 pub fn ways(traces: &[Trace]) -> Vec<Way> {
-    let executed = |trace: &&Trace| trace.candidates.iter().any(|one| one.execution.is_some());
+    let beside = |one: &TracedCandidate| one.verdict != Verdict::Unclear(Reason::Itself);
+    let executed = |trace: &&Trace| {
+        let mut candidates = trace.candidates.iter();
+        candidates.any(|one| one.execution.is_some() && beside(one))
+    };
     let mut executed = traces.iter().filter(executed);
     let judged = executed.clone().next().is_some();
     let voted = executed.any(|trace| trace.task == Task::Math);
@@ -255,6 +263,9 @@ pub fn summarise(traces: &[Trace], graded: &[Graded], setting: &Setting) -> Summ
     let verdicts = graded
         .iter()
         .flat_map(|graded| graded.verdicts.iter().copied().map(verdict_name));
+    let settled = traces
+        .iter()
+        .filter(|trace| trace.stopped.is_some_and(|it| it.why == Why::Settled));
     let tokens = |trace: &Trace| {
         let tokens = trace.tokens;
         tokens.prompt + tokens.sample + tokens.translate + tokens.score
@@ -275,7 +286,11 @@ pub fn summarise(traces: &[Trace], graded: &[Graded], setting: &Setting) -> Summ
         selectors: selectors.collect(),
         programs: accuracy(Way::Programs),
         both: accuracy(Way::Both),
-        filter: filtered(graded),
+        filter: ways
+            .iter()
+            .any(|way| way.needs_programs())
+            .then(|| filtered(graded)),
+        settled: settled.count(),
         calibration: calibration::calibration(graded, &lengths),
         verdicts: counted(verdicts),
         executions: counted(outcomes),
