@@ -12,7 +12,10 @@
 //! end. A program written against this very harness could still fool it; one that merely redefines
 //! builtins, prints answers or exits cannot.
 
-use std::fmt::Write;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write,
+};
 
 use rayon::prelude::*;
 
@@ -58,11 +61,7 @@ pub struct Probed {
 }
 
 /// Runs every program on the examples and on inputs: calls among the lines in `written`, as far as they
-/// are some, and calls made from those and from the examples'. `progress` is called after each program.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is one thing the caller decides"
-)]
+/// are some, and calls made from those and from the examples'.
 pub fn probe(
     question: &Question,
     written: &[&str],
@@ -71,7 +70,6 @@ pub fn probe(
     limits: &Limits,
     probing: &Probing,
     seed: u64,
-    progress: &(dyn Fn() + Sync),
 ) -> Probed {
     let nothing = Interface::default();
     let interface = question.interface.as_ref().unwrap_or(&nothing);
@@ -81,26 +79,30 @@ pub fn probe(
     };
     let seed = seed_for(seed, &question.id, 0);
     let inputs = inputs(interface, written, sandbox, probing.inputs, seed);
-    let probed = programs.par_iter().with_max_len(1).map(|program| {
-        let probed = program.as_ref().map(|program| {
-            let bench = Bench {
-                sandbox,
-                limits: &limits,
-                interface,
-                program,
-                mark: mark(seed),
-            };
-            let (execution, loads) = bench.examples();
-            let outputs = match loads {
-                true => bench.outputs(&inputs, probing.fuel_call),
-                false => Vec::new(),
-            };
-            (execution, outputs)
-        });
-        progress();
-        probed.unzip()
+    // Small models repeat themselves.
+    let different: HashSet<&Program> = programs.iter().flatten().collect();
+    let different: Vec<&Program> = different.into_iter().collect();
+    let probed = different.into_par_iter().with_max_len(1).map(|program| {
+        let bench = Bench {
+            sandbox,
+            limits: &limits,
+            interface,
+            program,
+            mark: mark(seed),
+        };
+        let (execution, loads) = bench.examples();
+        let outputs = match loads {
+            true => bench.outputs(&inputs, probing.fuel_call),
+            false => Vec::new(),
+        };
+        (program, (execution, outputs))
     });
-    let (executions, outputs): (Vec<_>, Vec<Option<_>>) = probed.collect();
+    let probed: HashMap<&Program, (Execution, Vec<String>)> = probed.collect();
+    let of = |program: &Option<Program>| {
+        let program = program.as_ref();
+        program.map(|program| probed[program].clone()).unzip()
+    };
+    let (executions, outputs): (Vec<_>, Vec<Option<_>>) = programs.iter().map(of).unzip();
     Probed {
         inputs,
         executions,

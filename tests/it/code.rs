@@ -68,16 +68,7 @@ fn probed(interface: Interface, programs: &[&str]) -> Probed {
         inputs: 8,
         ..Probing::default()
     };
-    probe(
-        &question,
-        &[],
-        &programs,
-        sandbox(),
-        &LIMITS,
-        &probing,
-        1,
-        &|| (),
-    )
+    probe(&question, &[], &programs, sandbox(), &LIMITS, &probing, 1)
 }
 
 const DOUBLE: &str = "def double(x):\n    return 2 * x\n";

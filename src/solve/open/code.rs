@@ -70,16 +70,14 @@ impl Open<'_> {
         } = {
             let written = self.inputs.as_deref().unwrap_or_default();
             let written: Vec<&str> = written.lines().collect();
-            let question = self.question;
             probe(
-                question,
+                self.question,
                 &written,
                 &programs,
                 sandbox,
                 limits,
                 &probing,
                 seed,
-                &|| (),
             )
         };
         let verdicts = judge_programs(&executions, self.question.examples().len());
