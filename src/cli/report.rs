@@ -12,7 +12,10 @@ use rerank::eval::{
     metrics::{Comparison, Summary},
     report::{
         self, Run,
-        wording::{difference, interval, p, percent, percent_or_dash, quantity, seconds, whole},
+        wording::{
+            difference, interval, p_of, percent, percent_or_dash, quantity, seconds, warnings,
+            whole,
+        },
     },
 };
 
@@ -64,6 +67,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
         }
         writeln!(output, "{}", table(&run.summary))?;
         writeln!(output, "{}", footer(&run.summary))?;
+        for warning in warnings(run) {
+            writeln!(output, "{warning}")?;
+        }
     }
     if runs.len() > 1 {
         writeln!(output, "{}", compared(&report::compare(&runs)))?;
@@ -102,7 +108,7 @@ pub fn table(summary: &Summary) -> Table {
             right(percent(last.accuracy.value)),
             right(interval(last.accuracy)),
             right(against.map_or(String::new(), |one| difference(one.difference))),
-            right(against.map_or(String::new(), |one| p(one.p))),
+            right(against.map_or(String::new(), p_of)),
             right(quantity(last.cost.tokens)),
         ]);
     }
@@ -111,7 +117,6 @@ pub fn table(summary: &Summary) -> Table {
 
 /// What was run, and what the filter did.
 pub fn footer(summary: &Summary) -> String {
-    let filter = summary.filter;
     let outcomes: Vec<String> = summary
         .executions
         .iter()
@@ -130,6 +135,8 @@ pub fn footer(summary: &Summary) -> String {
     )];
     if !outcomes.is_empty() {
         lines.push(format!("programs: {}", outcomes.join(", ")));
+    }
+    if let Some(filter) = summary.filter {
         lines.push(format!(
             "filter: {} of verdicts clear; kept candidates right {}; right candidates kept {}; \
             nobody survived on {} problems",
@@ -153,7 +160,7 @@ fn compared(comparisons: &[Comparison]) -> Table {
             one.other.clone(),
             whole(one.problems),
             difference(one.difference),
-            p(one.p),
+            p_of(one),
         ]);
     }
     table

@@ -179,6 +179,56 @@ fn runs_are_compared_on_the_problems_they_share() {
 }
 
 #[test]
+fn a_report_says_what_its_numbers_lack() {
+    let folder = tempdir().unwrap();
+    write_run(folder.path(), 1);
+    let warned = |text: &str| {
+        [
+            "are solved so far",
+            "rows are left out",
+            "Drawing ended early",
+        ]
+        .map(|warning| text.contains(warning))
+    };
+    assert_eq!(
+        warned(&stdout(&rerank(&["report", text(folder.path())]))),
+        [false; 3]
+    );
+    let change = |name: &str, change: &dyn Fn(&mut Value)| {
+        let path = folder.path().join(name);
+        let lines = fs::read_to_string(&path).unwrap();
+        let mut lines: Vec<Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        change(&mut lines[0]);
+        let lines: Vec<String> = lines.iter().map(|line| line.to_string() + "\n").collect();
+        fs::write(path, lines.concat()).unwrap();
+    };
+    change("run.json", &|run| {
+        run["problems"] = 100.into();
+        run["shard"] = "1/2".into();
+        run["unreadable"] = json!([["7", "February 3rd"]]);
+    });
+    change("traces.jsonl", &|trace| {
+        trace["stopped"] =
+            json!({"why": "settled", "asked": 8, "begun": 8, "kept": 4, "confidence": 0.97});
+    });
+    let said = stdout(&rerank(&["report", text(folder.path())]));
+    let file = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    for text in [said.clone(), file("report.md"), file("report.html")] {
+        assert_eq!(warned(&text), [true; 3], "{text}");
+    }
+    for part in [
+        "40 of 50 problems are solved so far",
+        "1 rows are left out, because their gold answer cannot be read: 7 (\"February 3rd\").",
+        "ended early on 1 of 40 problems",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
 fn a_browser_filters_opens_and_reads_the_page() {
     let folder = tempdir().unwrap();
     write_run(folder.path(), 1);
@@ -285,6 +335,97 @@ fn a_browser_filters_opens_and_reads_the_page() {
         grounds.push(page.evaluate("getComputedStyle(document.body).backgroundColor"));
     }
     assert_ne!(grounds[0], grounds[1]);
+    assert_eq!(page.console, Vec::<Value>::new());
+}
+
+/// A folder of a programming question: two programs that behave alike, one that raises, one that does
+/// not load.
+fn write_programs(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let description = json!({
+        "version": "0.1.0", "benchmark": "mbpp", "problems": 1, "problems_sha256": "ab".repeat(32),
+        "answers": "math", "models": [["reasoner", "recorded.jsonl", "00"]],
+        "samples": 4, "sampling": "", "rule": "Majority, filter Cotnpot", "seed": 0,
+    });
+    fs::write(folder.join("run.json"), description.to_string()).unwrap();
+    let candidate = |program: &str, error: Option<&str>, outputs: &[&str]| {
+        let mut execution =
+            json!({"outcome": "finished", "stdout": "", "value": null, "fuel": 1, "ms": 0.1});
+        if let Some(error) = error {
+            execution["outcome"] = "raised".into();
+            execution["error"] = error.into();
+        }
+        json!({
+            "text": format!("Here:\n```python\n{program}\n```"), "answer": program, "tokens": 0,
+            "stop": "recorded", "logprob_mean": null, "program": program, "execution": execution,
+            "verdict": if error.is_none() { "agrees" } else { "disagrees" },
+            "score": null, "outputs": outputs, "correct": error.is_none(),
+        })
+    };
+    let candidates = [
+        candidate("def f(x): return 2 * x", None, &["4", "6"]),
+        candidate("def f(x): return x + x", None, &["4", "6"]),
+        candidate(
+            "def f(x): return x ** 2",
+            Some("assert f(3) == 6: AssertionError"),
+            &["4", "9"],
+        ),
+        candidate("f = ", Some("SyntaxError: invalid syntax"), &[]),
+    ];
+    let trace = json!({
+        "id": "7", "question": "Double a number.", "task": "code", "seed": 0, "candidates": candidates,
+        "inputs": ["f(2)", "f(3)"], "ranking": [0, 1, 2, 3], "chosen": 0, "rule": "majority+cotnpot",
+        "answer": "def f(x): return 2 * x",
+        "reference": { "answer": "def f(x):\n    return x * 2", "tests": "assert f(1) == 2" },
+        "correct": true,
+        "timings_ms": { "prompt": 0.0, "sample": 0.0, "translate": 0.0, "score": 0.0, "total": 1.0 },
+        "tokens": { "prompt": 0, "sample": 0, "translate": 0, "score": 0 },
+    });
+    fs::write(folder.join("traces.jsonl"), trace.to_string() + "\n").unwrap();
+}
+
+#[test]
+fn a_browser_shows_programs_by_what_they_give() {
+    let folder = tempdir().unwrap();
+    write_programs(folder.path());
+    stdout(&rerank(&["report", text(folder.path())]));
+    let Some(mut page) = Page::open(&folder.path().join("report.html")) else {
+        eprintln!("skipped: there is no Chromium, so nobody looked at report.html");
+        return;
+    };
+    page.wait_for("document.documentElement.dataset.ready === 'true'");
+    page.evaluate("location.hash = 'p/0/0'");
+    page.wait_for("document.querySelectorAll('.card').length === 4");
+    let mut texts = |of: &str| {
+        page.evaluate(&format!(
+            "[...document.querySelectorAll('{of}')].map((one) => one.textContent)"
+        ))
+    };
+    assert_eq!(texts(".votes tbody td:first-child"), json!(["A", "B", "C"]));
+    assert_eq!(
+        texts(".votes .gist"),
+        json!(["4, 6", "4, 9", "SyntaxError: invalid syntax"])
+    );
+    assert_eq!(texts(".card header > .answer"), json!(["A", "A", "B", "C"]));
+    assert_eq!(
+        texts(".card header > .verdict"),
+        json!([
+            "passes the examples",
+            "passes the examples",
+            "fails",
+            "fails"
+        ])
+    );
+    assert_eq!(texts("#candidate-2 .outputs tr"), json!(["f(2)4", "f(3)9"]));
+    assert_eq!(
+        texts("#candidate-3 .sides pre"),
+        json!(["f = ", "Here:\n```python\nf = \n```"])
+    );
+    // What is right can be looked up, and does not push everything else down the page.
+    assert_eq!(
+        texts(".outcome details:not([open]) pre"),
+        json!(["def f(x):\n    return x * 2", "assert f(1) == 2"])
+    );
     assert_eq!(page.console, Vec::<Value>::new());
 }
 

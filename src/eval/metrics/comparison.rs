@@ -24,6 +24,9 @@ pub struct Comparison {
     /// neither was better: McNemar's exact test, two-sided. Not adjusted for the number of
     /// comparisons.
     pub p: f64,
+    /// Whether `p` is the bootstrap's instead, as for shares, which McNemar's test is not for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resampled: bool,
 }
 
 /// McNemar's exact test: the two-sided binomial probability of a split at least as uneven as

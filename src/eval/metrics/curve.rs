@@ -185,6 +185,7 @@ pub fn numbers(traces: &[Trace], graded: &[Graded], ways: &[Way], setting: &Sett
             only_other,
             difference: next()?.difference(),
             p: mcnemar(only_one, only_other),
+            resampled: false,
         })
     });
     let comparisons = comparisons.collect();

@@ -6,7 +6,10 @@ use crate::eval::metrics::{Comparison, Curve, Point, Summary};
 
 use super::{
     Run, models,
-    wording::{difference, p, percent, percent_or_dash, quantity, seconds, whole, with_interval},
+    wording::{
+        difference, p_of, p_resampled, percent, percent_or_dash, quantity, seconds, warnings,
+        whole, with_interval,
+    },
 };
 
 /// All runs, and where there are several what sets them apart.
@@ -48,6 +51,10 @@ fn of_run(text: &mut String, run: &Run) {
         ),
     );
 
+    for warning in warnings(run) {
+        line(text, &format!("\n**{}**", escape(&warning)));
+    }
+
     heading(text, "With all candidates");
     header(
         text,
@@ -75,7 +82,7 @@ fn of_run(text: &mut String, run: &Run) {
                 curve.way.clone(),
                 with_interval(last.accuracy),
                 against.map_or(String::new(), |one| difference(one.difference)),
-                against.map_or(String::new(), |one| p(one.p)),
+                against.map_or(String::new(), p_of),
                 quantity(last.cost.tokens),
                 last.cost.flops.map_or("—".to_owned(), quantity),
                 seconds(last.cost.seconds),
@@ -141,7 +148,7 @@ fn of_run(text: &mut String, run: &Run) {
                     format!("{:.1}", equal.samples),
                     equal.accuracy.map_or("—".to_owned(), with_interval),
                     equal.difference.map_or("—".to_owned(), difference),
-                    equal.p.map_or("—".to_owned(), p),
+                    equal.p.map_or("—".to_owned(), p_resampled),
                 ],
             );
         }
@@ -154,8 +161,7 @@ fn of_run(text: &mut String, run: &Run) {
 }
 
 fn filter_and_score(text: &mut String, summary: &Summary) {
-    let filter = summary.filter;
-    if !summary.executions.is_empty() {
+    if let Some(filter) = summary.filter {
         heading(text, "The filter");
         header(
             text,
@@ -181,19 +187,12 @@ fn filter_and_score(text: &mut String, summary: &Summary) {
                 whole(filter.all_dropped),
             ],
         );
-        let listed = |counts: &[(String, usize)]| {
-            let each = counts
-                .iter()
-                .map(|(name, count)| format!("{} {name}", whole(*count)));
-            each.collect::<Vec<_>>().join(", ")
-        };
+        line(text, &format!("\nVerdicts: {}.", listed(&summary.verdicts)));
+    }
+    if !summary.executions.is_empty() {
         line(
             text,
-            &format!(
-                "\nVerdicts: {}. Programs: {}.",
-                listed(&summary.verdicts),
-                listed(&summary.executions)
-            ),
+            &format!("\nPrograms: {}.", listed(&summary.executions)),
         );
     }
     if let Some(calibration) = &summary.calibration {
@@ -233,6 +232,13 @@ fn filter_and_score(text: &mut String, summary: &Summary) {
     }
 }
 
+/// `12 finished, 3 raised`.
+fn listed(counts: &[(String, usize)]) -> String {
+    let each = counts.iter();
+    let each = each.map(|(name, count)| format!("{} {name}", whole(*count)));
+    each.collect::<Vec<_>>().join(", ")
+}
+
 fn compared(text: &mut String, comparisons: &[Comparison]) {
     line(text, "");
     header(
@@ -257,7 +263,7 @@ fn compared(text: &mut String, comparisons: &[Comparison]) {
                 whole(one.only_one),
                 whole(one.only_other),
                 difference(one.difference),
-                p(one.p),
+                p_of(one),
             ],
         );
     }

@@ -97,44 +97,65 @@
 
   // One problem.
 
-  const answerOf = (candidate) => candidate.answer ?? candidate.outputs?.join(", ") ?? (candidate.class === undefined ? "no answer" : "a program");
+  // Programs that behave alike are called by a letter, the most frequent ones A.
+  const letter = (place) => (place < 26 ? "" : letter(Math.floor(place / 26) - 1)) + String.fromCharCode(65 + (place % 26));
+  const answerOf = (candidate, problem) => candidate.answer ?? problem.names?.get(candidate.class) ?? (problem.code ? "no program" : "no answer");
+  const behaviour = (candidate) => candidate.outputs?.map((output) => output.replace(/^!/, "")).join(", ") ?? candidate.outcome ?? "";
   const score = (value) => (value === undefined ? "—" : value.toFixed(3));
   const votes = (problem) => {
     const classes = new Map();
     problem.candidates.forEach((candidate) => {
       const key = candidate.class ?? -1;
-      const known = classes.get(key) ?? { answer: answerOf(candidate), right: candidate.right, votes: 0, agrees: 0, disagrees: 0, best: undefined };
+      const known = classes.get(key) ?? { class: candidate.class, answer: candidate.answer ?? "no answer", gives: behaviour(candidate), right: candidate.right, votes: 0, agrees: 0, disagrees: 0, best: undefined };
       known.votes++;
       if (candidate.verdict === "agrees") known.agrees++;
       if (candidate.verdict === "disagrees") known.disagrees++;
       if (candidate.score !== undefined && !(known.best > candidate.score)) known.best = candidate.score;
       classes.set(key, known);
     });
-    return [...classes.values()].sort((x, y) => y.votes - x.votes);
+    const sorted = [...classes.values()].sort((x, y) => y.votes - x.votes);
+    if (problem.code) {
+      sorted.forEach((one, place) => { one.answer = one.class === undefined ? "no program" : letter(place); });
+      problem.names = new Map(sorted.map((one) => [one.class, one.answer]));
+    }
+    return sorted;
   };
   const short = (text, most = 80) => (text.length > most ? `${text.slice(0, most)}…` : text);
+  const line = (name, given) => make("div", {}, make("span", { class: "quiet" }, name), given);
+  const fold = (name, ...children) => make("details", {}, make("summary", {}, name), ...children);
+  // The two sides of a candidate: what it says, and what its program does.
+  const said = (candidate) => {
+    const text = make("div", { class: "said" });
+    text.append(Latex.text(candidate.text, list.math));
+    const gives = candidate.outcome ?? candidate.value;
+    const output = (gives ?? candidate.stdout) !== undefined && make("div", { class: "gives" },
+      gives !== undefined && line(candidate.outcome ? "ended" : "gives", make("span", { class: "answer" }, gives)),
+      candidate.stdout !== undefined && line("printed", make("pre", {}, candidate.stdout)));
+    return [[text], [candidate.program !== undefined && make("pre", {}, candidate.program), output]];
+  };
+  const coded = (candidate, problem) => [
+    [make("pre", {}, candidate.program ?? candidate.text),
+      candidate.program !== undefined && fold("the whole reply", make("pre", {}, candidate.text)),
+      candidate.description !== undefined && line("described as", make("div", { class: "said" }, candidate.description))],
+    [candidate.outcome !== undefined && line("ended", make("span", { class: "answer" }, candidate.outcome)),
+      candidate.stdout !== undefined && line("printed", make("pre", {}, candidate.stdout)),
+      candidate.outputs && make("div", { class: "outputs" }, make("table", {}, make("tbody", {}, candidate.outputs.map((given, place) =>
+        make("tr", {}, make("td", {}, problem.inputs?.[place] ?? ""), make("td", { class: given.startsWith("!") ? "quiet" : null }, given.replace(/^!/, "raises ")))))))],
+  ];
   const card = (candidate, index, problem) => {
     const by = list.ways.filter((_, way) => problem.chosen[way] === index);
-    const gives = candidate.outcome ?? candidate.value;
-    const verdict = candidate.verdict.startsWith("unclear: no program") ? "no program" : candidate.verdict;
-    const output = (gives ?? candidate.stdout ?? candidate.outputs) !== undefined && make("div", { class: "gives" },
-      gives !== undefined && make("div", {}, make("span", { class: "quiet" }, candidate.outcome ? "ended" : "gives"), make("span", { class: "answer" }, gives)),
-      candidate.outputs?.map((given, place) => make("div", {}, make("span", { class: "quiet" }, problem.inputs?.[place] ?? ""), make("span", { class: "answer" }, given))),
-      candidate.stdout !== undefined && make("div", {}, make("span", { class: "quiet" }, "printed"), make("pre", {}, candidate.stdout)));
-    const said = make("div", { class: "said" });
-    said.append(problem.inputs ? make("pre", {}, candidate.text) : Latex.text(candidate.text, list.math));
+    const verdicts = problem.code ? { agrees: "passes the examples", disagrees: "fails" } : { "unclear: no program": "no program" };
+    const sides = (problem.code ? coded(candidate, problem) : said(candidate)).map((side) => side.filter(Boolean));
     return make("article", { class: `card ${candidate.right ? "yes" : "no"}`, id: `candidate-${index}`, tabindex: -1 },
       make("header", {},
         make("span", { class: "number" }, `#${index + 1}`),
         make("span", { class: `mark ${candidate.right ? "yes" : "no"}` }, candidate.right ? "✓" : "✗"),
-        make("span", { class: `answer ${candidate.right ? "yes" : "no"}` }, short(answerOf(candidate), 120)),
-        make("span", { class: `verdict ${candidate.verdict}` }, verdict),
+        make("span", { class: `answer ${candidate.right ? "yes" : "no"}` }, short(answerOf(candidate, problem), 120)),
+        candidate.verdict !== "unclear: itself" && make("span", { class: `verdict ${candidate.verdict}` }, verdicts[candidate.verdict] ?? candidate.verdict),
         candidate.score !== undefined && make("span", { title: "the verifier's score" }, `score ${score(candidate.score)}`),
         candidate.tokens !== undefined && make("span", { class: "quiet" }, `${candidate.tokens} tokens`),
         by.length > 0 && make("span", { class: "by" }, `chosen by ${by.join(", ")}`)),
-      make("div", { class: `sides ${candidate.program === undefined && !output ? "one" : ""}` },
-        make("div", {}, said, candidate.description !== undefined && make("div", { class: "gives" }, make("span", { class: "quiet" }, "described as"), make("div", { class: "said" }, candidate.description))),
-        (candidate.program !== undefined || output) && make("div", {}, candidate.program !== undefined && make("pre", {}, candidate.program), output)));
+      make("div", { class: `sides ${sides[1].length ? "" : "one"}` }, sides.filter((side) => side.length).map((side) => make("div", {}, side))));
   };
   const show = async (index) => {
     const row = list.problems[index];
@@ -143,16 +164,17 @@
     const place = shown.indexOf(index);
     const turn = (to, text, key) => make("button", { type: "button", disabled: shown[to] === undefined, "data-to": shown[to], title: key }, text);
     const voted = votes(problem), most = Math.max(...voted.map((one) => one.votes), 1);
+    const judged = voted.some((one) => one.agrees || one.disagrees);
     const scored = problem.candidates.some((candidate) => candidate.score !== undefined);
-    const said = (way) => {
+    const chosenOf = (way) => {
       const chosen = problem.chosen[way];
-      return typeof chosen === "number" ? answerOf(problem.candidates[chosen]) : chosen ?? "—";
+      return typeof chosen !== "number" ? chosen ?? "—" : answerOf(problem.candidates[chosen], problem) + (problem.code ? ` #${chosen + 1}` : "");
     };
     const chosenBy = list.ways.map((name, way) => make("tr", { class: `${list.classes[way]} ${isRight(row, way) ? "yes" : "no"}` },
-      make("td", {}, make("i", { class: "key" }), name), make("td", {}, make("span", { class: "answer" }, short(said(way)))), make("td", { class: "n" }, mark(isRight(row, way), name))));
+      make("td", {}, make("i", { class: "key" }), name), make("td", {}, make("span", { class: "answer" }, short(chosenOf(way)))), make("td", { class: "n" }, mark(isRight(row, way), name))));
     const cards = make("div", {});
     const pick = make("select", { id: "pick", "aria-label": "Which candidates are shown" },
-      ...[["all", "all candidates"], ["yes", "right ones"], ["no", "wrong ones"], ["agrees", "program agrees"], ["disagrees", "program disagrees"]].map(([value, text]) => make("option", { value }, text)));
+      ...[["all", "all candidates"], ["yes", "right ones"], ["no", "wrong ones"], ["agrees", problem.code ? "passes the examples" : "program agrees"], ["disagrees", problem.code ? "fails" : "program disagrees"]].map(([value, text]) => make("option", { value }, text)));
     const order = make("select", { id: "order", "aria-label": "Order of candidates" },
       make("option", { value: "drawn" }, "as sampled"), make("option", { value: "ranked" }, `as ranked (${problem.rule})`));
     const deal = () => {
@@ -170,14 +192,16 @@
         turn(place - 1, "← previous", "left arrow"), turn(place < 0 ? NaN : place + 1, "next →", "right arrow")),
       make("h1", {}, `Problem ${row[ID]}`), asked,
       make("div", { class: "outcome" },
-        make("section", {}, make("h2", {}, "Answers ", problem.gold != null && make("span", { class: "quiet" }, "· right is ", make("span", { class: "gold" }, short(problem.gold, 1500)))),
-          make("div", { class: "wide" }, make("table", { class: "votes" },
-            make("thead", {}, make("tr", {}, make("th", {}, "answer"), make("th", {}, "candidates"), make("th", { class: "n" }, "agree"), make("th", { class: "n" }, "disagree"), scored && make("th", { class: "n" }, "best score"))),
+        make("section", {}, make("h2", {}, problem.code ? "Programs that behave alike" : "Answers ", !problem.code && problem.gold != null && make("span", { class: "quiet" }, "· right is ", make("span", { class: "gold" }, short(problem.gold, 1500)))),
+          make("div", { class: "wide" }, make("table", { class: `votes ${problem.code ? "code" : ""}` },
+            make("thead", {}, make("tr", {}, make("th", {}, problem.code ? "" : "answer"), problem.code && make("th", {}, "gives"), make("th", {}, "candidates"), judged && make("th", { class: "n" }, problem.code ? "pass" : "agree"), judged && make("th", { class: "n" }, problem.code ? "fail" : "disagree"), scored && make("th", { class: "n" }, "best score"))),
             make("tbody", {}, voted.map((one) => make("tr", { class: one.right ? "yes" : "no" },
-              make("td", {}, make("span", { class: "answer" }, short(one.answer))),
+              make("td", {}, make("span", { class: "answer" }, short(one.answer))), problem.code && make("td", { class: "gist", title: one.gives }, one.gives),
               make("td", {}, make("b", { class: "amount", style: { width: `${(7 * one.votes) / most}rem` } }), one.votes),
-              make("td", { class: "n" }, one.agrees || "·"), make("td", { class: "n" }, one.disagrees || "·"), scored && make("td", { class: "n" }, score(one.best)))))))),
-        make("section", {}, make("h2", {}, "Chosen"), make("table", {}, make("tbody", {}, chosenBy)))),
+              judged && make("td", { class: "n" }, one.agrees || "·"), judged && make("td", { class: "n" }, one.disagrees || "·"), scored && make("td", { class: "n" }, score(one.best)))))))),
+        make("section", {}, make("h2", {}, "Chosen"), make("table", {}, make("tbody", {}, chosenBy)),
+          problem.code && problem.gold != null && fold("a right program", make("pre", {}, problem.gold)),
+          problem.tests != null && fold("hidden tests", make("pre", {}, problem.tests)))),
       make("section", { class: "candidates" }, make("div", { class: "tools" }, make("h2", {}, `${row[RIGHT]} of ${row[ALL]} candidates right`), pick, order), cards));
     deal();
     find("problem").focus({ preventScroll: true });

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     answer::Rule,
     eval::metrics::{self, Comparison, Graded, Way, verdict_name},
+    problem::Task,
     trace::{Outcome, Trace, TracedCandidate},
 };
 
@@ -24,7 +25,8 @@ use super::{
     Run, markdown, models,
     plot::{self, Axis},
     wording::{
-        difference, interval, p, percent, percent_or_dash, quantity, seconds, whole, with_interval,
+        difference, interval, p_of, p_resampled, percent, percent_or_dash, quantity, seconds,
+        warnings, whole, with_interval,
     },
 };
 
@@ -108,7 +110,7 @@ fn of_run(run: &Run) -> Value {
                 low => place(last.accuracy.low),
                 high => place(last.accuracy.high),
                 difference => against.map(|one| difference(one.difference)),
-                p => against.map(|one| p(one.p)),
+                p => against.map(p_of),
                 sure => against.is_some_and(|one| one.p < 0.05),
                 tokens => quantity(last.cost.tokens),
                 flops => last.cost.flops.filter(|flops| *flops > 0.0).map(quantity),
@@ -147,7 +149,7 @@ fn of_run(run: &Run) -> Value {
                 samples => format!("{:.1}", equal.samples),
                 majority => equal.accuracy.map(with_interval),
                 difference => equal.difference.map(difference),
-                p => equal.p.map(p),
+                p => equal.p.map(p_resampled),
                 sure => equal.p.is_some_and(|p| p < 0.05),
             })
         })
@@ -165,7 +167,17 @@ fn of_run(run: &Run) -> Value {
             })
             .collect()
     };
-    let filter = summary.filter;
+    let filter = summary.filter.map(|filter| {
+        context! {
+            clear => percent_or_dash(filter.clear),
+            kept => percent_or_dash(filter.kept),
+            precision => percent_or_dash(filter.precision),
+            recall => percent_or_dash(filter.recall),
+            coverage => with_interval(filter.coverage),
+            lost => whole(filter.lost),
+            all_dropped => whole(filter.all_dropped),
+        }
+    });
     let number = |number: Option<f64>| number.map(|number| format!("{number:.3}"));
     let calibration = summary.calibration.as_ref().map(|calibration| {
         context! {
@@ -208,16 +220,11 @@ fn of_run(run: &Run) -> Value {
         estimated => summary.tokens_estimated,
         by_samples => safe(plot::curves(summary, Axis::Samples)),
         by_compute => safe(plot::curves(summary, Axis::Compute)),
-        executed => !summary.executions.is_empty(),
+        filter,
+        warnings => warnings(run),
         verdicts => counted(&summary.verdicts),
         executions => counted(&summary.executions),
-        clear => percent_or_dash(filter.clear),
-        kept => percent_or_dash(filter.kept),
-        precision => percent_or_dash(filter.precision),
-        recall => percent_or_dash(filter.recall),
-        coverage => with_interval(filter.coverage),
-        lost => whole(filter.lost),
-        all_dropped => whole(filter.all_dropped),
+        code => run.traces.iter().any(|trace| trace.task == Task::Code),
         seconds => seconds(summary.seconds),
         resamples => whole(resamples), subsets, numbers_seed => seed,
     }
@@ -231,7 +238,7 @@ fn of_comparison(one: &Comparison) -> Value {
         only_one => whole(one.only_one),
         only_other => whole(one.only_other),
         difference => difference(one.difference),
-        p => p(one.p),
+        p => p_of(one),
         sure => one.p < 0.05,
     }
 }
@@ -350,9 +357,12 @@ fn detail(trace: &Trace, graded: &Graded, ways: &[Way]) -> String {
         .collect();
     // A programming question's candidates are known by what they give for these.
     let inputs = (!trace.inputs.is_empty()).then_some(&trace.inputs);
+    let reference = trace.reference.as_ref();
     json!({
+        "code": trace.task == Task::Code,
         "inputs": inputs,
-        "gold": trace.reference.as_ref().map(|reference| &reference.answer),
+        "tests": reference.and_then(|reference| reference.tests.as_ref()),
+        "gold": reference.map(|reference| &reference.answer),
         "rule": trace.ranking.rule,
         "ranking": trace.ranking.order,
         "chosen": chosen,

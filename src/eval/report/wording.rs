@@ -1,6 +1,7 @@
 //! Numbers as people read them, the same in tables, text and page.
 
-use crate::eval::metrics::Estimate;
+use super::Run;
+use crate::eval::metrics::{Comparison, Estimate, estimate::RESAMPLES};
 
 /// `0.853` as `85.3 %`.
 pub fn percent(share: f64) -> String {
@@ -50,6 +51,65 @@ pub fn p(p: f64) -> String {
     }
 }
 
+/// A probability by the bootstrap, which cannot tell those apart that are below its least: `< 0.002`.
+pub fn p_resampled(p: f64) -> String {
+    let least = 2.0 / (RESAMPLES + 1) as f64;
+    if p <= least {
+        format!("< {least:.3}")
+    } else {
+        self::p(p)
+    }
+}
+
+/// A comparison's probability.
+pub fn p_of(comparison: &Comparison) -> String {
+    match comparison.resampled {
+        true => p_resampled(comparison.p),
+        false => p(comparison.p),
+    }
+}
+
+/// What has to be known before a run's numbers are read.
+pub fn warnings(run: &Run) -> Vec<String> {
+    let description = &run.description;
+    let mut warnings = Vec::new();
+    let (done, all) = (run.traces.len(), description.problems_to_solve());
+    if done < all {
+        warnings.push(format!(
+            "{} of {} problems are solved so far: the command that began the run goes on with it.",
+            whole(done),
+            whole(all)
+        ));
+    }
+    let unreadable = &description.unreadable;
+    if !unreadable.is_empty() {
+        const NAMED_MAX: usize = 5;
+        let named = unreadable.iter().take(NAMED_MAX);
+        let named: Vec<String> = named.map(|(id, gold)| format!("{id} ({gold:?})")).collect();
+        let more = if unreadable.len() > NAMED_MAX {
+            ", ... (run.json names all)"
+        } else {
+            ""
+        };
+        warnings.push(format!(
+            "{} rows are left out, because their gold answer cannot be read: {}{more}.",
+            whole(unreadable.len()),
+            named.join(", ")
+        ));
+    }
+    let settled = run.summary.settled;
+    if settled > 0 {
+        warnings.push(format!(
+            "Drawing ended early on {} of {} problems (--stop adaptive), each at a moment that favoured \
+             its leader: what all candidates that were drawn come to is what was reached, but the mean \
+             sample and whatever is said of a smaller N are biased. Curves need --stop never.",
+            whole(settled),
+            whole(done)
+        ));
+    }
+    warnings
+}
+
 /// A whole number with its thousands apart: `1,319`.
 pub fn whole(number: usize) -> String {
     let digits = number.to_string();
@@ -85,9 +145,10 @@ pub fn quantity(number: f64) -> String {
     format!("{text}{}", prefixes[place])
 }
 
-/// Seconds: `0.012 s`, `3.4 s`, `512 s`.
+/// Seconds: `0.012 s`, `3.4 s`, `512 s`; a dash where none passed, as for what was recorded.
 pub fn seconds(seconds: f64) -> String {
     match seconds {
+        0.0 => "—".to_owned(),
         seconds if seconds < 0.1 => format!("{seconds:.3} s"),
         seconds if seconds < 100.0 => format!("{seconds:.1} s"),
         _ => format!("{} s", whole(seconds.round() as usize)),
@@ -110,6 +171,8 @@ mod tests {
         assert_eq!(quantity(3.1e12), "3.1 T");
         assert_eq!(p(0.000_4), "< 0.001");
         assert_eq!(p(0.0123), "0.012");
+        assert_eq!(p_resampled(2.0 / 1001.0), "< 0.002");
+        assert_eq!(p_resampled(4.0 / 1001.0), "0.004");
         let estimate = Estimate {
             value: -0.000_01,
             low: -0.021,
