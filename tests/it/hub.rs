@@ -16,6 +16,12 @@ use std::{
     thread,
 };
 
+use parquet::{
+    basic::Compression,
+    data_type::{ByteArray, ByteArrayType, Int32Type},
+    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    schema::parser::parse_message_type,
+};
 use sha2::{Digest, Sha256};
 use tempfile::{TempDir, tempdir};
 
@@ -644,4 +650,135 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.0).output();
     }
+}
+
+/// Rows in the columns of MBPP's files at the hub: a number, two texts and a list of texts.
+fn parquet_rows(rows: &[(i32, &str, &str, [&str; 2])]) -> Vec<u8> {
+    let schema = "message rows {
+        required int32 task_id; required binary text (UTF8); required binary code (UTF8);
+        required group test_list (LIST) { repeated group list { required binary element (UTF8); } }
+    }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let numbers: Vec<i32> = rows.iter().map(|row| row.0).collect();
+    let mut column = group.next_column().unwrap().unwrap();
+    let typed = column.typed::<Int32Type>();
+    typed.write_batch(&numbers, None, None).unwrap();
+    column.close().unwrap();
+    let lists: Vec<&str> = rows.iter().flat_map(|row| row.3).collect();
+    let texts: [Vec<&str>; 3] = [
+        rows.iter().map(|row| row.1).collect(),
+        rows.iter().map(|row| row.2).collect(),
+        lists,
+    ];
+    for (texts, each) in texts.into_iter().zip([1, 1, 2]) {
+        let mut column = group.next_column().unwrap().unwrap();
+        let values: Vec<ByteArray> = texts.into_iter().map(ByteArray::from).collect();
+        // A repetition of 0 begins a row; of a list that is never empty all values are defined.
+        let repetitions: Vec<i16> = (0..values.len())
+            .map(|place| i16::from(place % each != 0))
+            .collect();
+        let defined = vec![1; values.len()];
+        let levels = (each > 1).then_some((&defined[..], &repetitions[..]));
+        let (defined, repetitions) = levels.unzip();
+        let typed = column.typed::<ByteArrayType>();
+        typed.write_batch(&values, defined, repetitions).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+#[test]
+fn a_benchmarks_rows_come_from_the_hub_once() {
+    const DOUBLE: &str = "def double(x): return 2 * x";
+    let tests = ["assert double(2) == 4", "assert double(3) == 6"];
+    let prompt = parquet_rows(&[(1, "Shown.", DOUBLE, tests)]);
+    let test = parquet_rows(&[
+        (2, "Double a number.", DOUBLE, tests),
+        (3, "Double it again.", DOUBLE, tests),
+    ]);
+    let files = HashMap::from([("full/prompt.parquet", prompt), ("full/test.parquet", test)]);
+    let hub = Server::new(move |asked| {
+        let resolve = format!("/datasets/owner/rows/resolve/{COMMIT}/");
+        let file = asked.path.strip_prefix(&resolve);
+        match file.and_then(|file| files.get(file)) {
+            Some(content) => bytes(asked, content)
+                .header("X-Repo-Commit", COMMIT)
+                .header("ETag", format!("\"{}\"", &hash(content)[..40])),
+            None => Answer::status(404).header("X-Error-Code", "EntryNotFound"),
+        }
+    });
+    let user = User::new();
+    let folder = user.home.path();
+    let manifest = |rows: usize| {
+        let text = format!(
+            r#"
+name = "doubles"
+about = "two rows"
+task = "code"
+rows = {rows}
+
+[fields]
+question = "text"
+answer = "code"
+id = "task_id"
+
+[code]
+tests = "test_list"
+shown = 1
+
+[splits]
+test = [2, 9]
+
+[source]
+hub = "owner/rows"
+revision = "{COMMIT}"
+files = ["full/prompt.parquet", "full/test.parquet"]
+"#
+        );
+        fs::write(folder.join("doubles.toml"), text).unwrap();
+    };
+    let model = write_tiny(folder, &[]);
+    let evaluate = |endpoint: &str, out: &str| {
+        let arguments = ["eval", "doubles.toml", "--out", out, "--no-cache"];
+        let drawing = ["-n", "1", "--max-tokens", "2", "--reasoner"];
+        user.command(endpoint, &[&arguments[..], &drawing].concat())
+            .arg(&model)
+            .current_dir(folder)
+            .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+            .env("HF_HOME", folder.join("hub"))
+            .output()
+            .unwrap()
+    };
+    manifest(3);
+    stdout(&evaluate(&hub.url, "first"));
+    let traces = fs::read_to_string(folder.join("first/traces.jsonl")).unwrap();
+    let traces: Vec<serde_json::Value> = traces
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ids: Vec<_> = traces.iter().map(|trace| trace["id"].clone()).collect();
+    assert_eq!(ids, ["2", "3"]);
+    assert_eq!(traces[1]["question"], "Double it again.");
+    assert_eq!(traces[1]["reference"]["tests"], tests.join("\n"));
+
+    // A commit's files do not change: the second run asks nobody.
+    let asked = hub.asked().len();
+    assert!(asked >= 2);
+    stdout(&evaluate(&hub.url, "second"));
+    assert_eq!(hub.asked().len(), asked);
+
+    manifest(4);
+    let refused = evaluate(&hub.url, "third");
+    refuses(
+        &refused,
+        &format!("owner/rows at {COMMIT} holds 3 rows of doubles, not 4"),
+    );
 }
