@@ -156,6 +156,7 @@ pub fn run(
         Gguf::read(&options.base)?
     };
     let metadata = base.metadata.clone();
+    let identity = plan::identity(&base);
     let model = options.base.display().to_string();
     let mut network = Network::new(base, &model, &device)?;
     if let Some(lora) = &options.lora {
@@ -220,7 +221,7 @@ pub fn run(
     let best = folder.join("best.gguf");
     let mut adam = AdamW::default();
     let mut place = Place {
-        fingerprint: plan::fingerprint(options, &train, &dev),
+        fingerprint: plan::fingerprint(options, identity, &train, &dev),
         ..Place::default()
     };
     summary.before = evaluate(&network);
@@ -242,7 +243,7 @@ pub fn run(
         (adam, place) = checkpoint::load(&state, &mut network, &device)?;
         if place.fingerprint != fingerprint {
             return Err(Error::Options(format!(
-                "{} was begun with other options or pairs; run without --resume to begin anew",
+                "{} was begun with another base, other options or pairs; run without --resume to begin anew",
                 folder.display()
             )));
         }

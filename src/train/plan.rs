@@ -9,7 +9,10 @@ use super::{
     pack::{Solution, Unit},
     pairs::{Problem, Skipped, Split},
 };
-use crate::{Error, Result, model::random::SplitMix};
+use crate::{
+    Error, Result,
+    model::{gguf::Gguf, random::SplitMix},
+};
 
 /// Tokenises problems: those to learn from, with the solutions that the objective uses, and the
 /// held-out ones with all.
@@ -113,9 +116,31 @@ pub(crate) fn schedule(step: usize, steps: usize, warmup: f64) -> f64 {
     0.5 * (1.0 + (std::f64::consts::PI * share).cos())
 }
 
-/// A number that changes with any option or token that the weights depend on (FNV-1a).
-pub(crate) fn fingerprint(options: &Options, train: &[&Unit], dev: &[&Unit]) -> String {
+/// Names the weights that training starts from, wherever their file lies.
+pub(crate) fn identity(base: &Gguf) -> blake3::Hash {
+    let mut hash = blake3::Hasher::new();
+    for tensor in &base.tensors {
+        hash.update(tensor.name.as_bytes());
+        for values in tensor.values.chunks(1 << 14) {
+            let bytes: Vec<u8> = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            hash.update(&bytes);
+        }
+    }
+    hash.finalize()
+}
+
+/// A number that changes with any option, weight or token that the result depends on (FNV-1a).
+pub(crate) fn fingerprint(
+    options: &Options,
+    base: blake3::Hash,
+    train: &[&Unit],
+    dev: &[&Unit],
+) -> String {
     let options = Options {
+        base: PathBuf::new(),
         out: PathBuf::new(),
         save_every: 0,
         copies: 0,
@@ -123,7 +148,7 @@ pub(crate) fn fingerprint(options: &Options, train: &[&Unit], dev: &[&Unit]) -> 
         force: false,
         ..options.clone()
     };
-    let text = format!("{options:?} {train:?} {dev:?}");
+    let text = format!("{options:?} {base} {train:?} {dev:?}");
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -565,7 +565,6 @@ fn a_loss_that_is_not_a_number_keeps_the_last_good_state() {
     });
     assert_eq!(summary.unwrap().steps, 3);
     let state = folder.path().join("out.gguf.train/state.gguf");
-    let before = fs::read(&state).unwrap();
     let best = fs::read(&good.out).unwrap();
     fs::remove_file(&good.out).unwrap();
     // Without --resume the three steps are not thrown away unasked.
@@ -576,14 +575,20 @@ fn a_loss_that_is_not_a_number_keeps_the_last_good_state() {
         ),
         "{again}"
     );
-    // A base with one weight out of all bounds.
-    let mut broken = tiny("llama", 1);
-    broken.tensors[1].values[0] = f32::INFINITY;
-    broken.write(&good.base, Precision::F32).unwrap();
     let bad = Options {
         resume: true,
         ..good
     };
+    // Nor does a run go on from another base.
+    tiny("llama", 2).write(&bad.base, Precision::F32).unwrap();
+    let other = train::run(&bad, &sums(), &Bytes, &mut go).unwrap_err();
+    assert!(other.to_string().contains("another base"), "{other}");
+    tiny("llama", 1).write(&bad.base, Precision::F32).unwrap();
+    // A state with one weight out of all bounds.
+    let mut broken = Gguf::read(&state).unwrap();
+    broken.tensors[0].values[0] = f32::INFINITY;
+    broken.write(&state, Precision::F32).unwrap();
+    let before = fs::read(&state).unwrap();
     let error = train::run(&bad, &sums(), &Bytes, &mut go)
         .unwrap_err()
         .to_string();
