@@ -495,6 +495,20 @@ fn temperature(text: &str) -> Result<f32, String> {
     }
 }
 
+/// Refuses to write over what is read, by whatever path it is named.
+fn keep(inputs: &[&Path], out: &Path) -> Result<()> {
+    let place = |path: &Path| path.canonicalize().ok();
+    let same = |input: &&&Path| place(input).is_some() && place(input) == place(out);
+    match inputs.iter().find(same) {
+        Some(input) => bail!(
+            "--out {} is {}, which is read: choose another name",
+            out.display(),
+            input.display()
+        ),
+        None => Ok(()),
+    }
+}
+
 /// A file's bytes, or standard input's for `-`, unpacked and without a byte order mark.
 fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     if path != Path::new("-") {

@@ -60,13 +60,8 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    let is_input =
-        |source: &PathBuf| *source == arguments.out || source.join("traces.jsonl") == arguments.out;
-    if arguments.sources.iter().any(is_input) {
-        bail!(
-            "--out {} is one of the sources: choose another file",
-            arguments.out.display()
-        );
+    for source in &arguments.sources {
+        super::keep(&[source, &source.join("traces.jsonl")], &arguments.out)?;
     }
     let mut problems: Vec<Labelled> = Vec::new();
     // A source that is named twice, perhaps by another path, counts once.

@@ -39,6 +39,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
+    super::keep(&[&arguments.run], &arguments.out)?;
     let mut description = read_description(&arguments.run)?;
     let mut traces = read_traces(&arguments.run.join("traces.jsonl"))?;
     let mut verifier = arguments.file.load(&arguments.verifier, Role::Verifier)?;

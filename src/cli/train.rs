@@ -128,6 +128,7 @@ enum PrecisionArgument {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let folder = Path::new(&arguments.base);
+    super::keep(&[folder, &arguments.pairs], &arguments.out)?;
     let base = if folder.is_dir() {
         // The verifier will be BASE.gguf+ADAPTER.gguf, so the base is needed as GGUF anyway.
         let base = arguments.out.with_extension("base.gguf");
@@ -153,6 +154,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
         );
     }
 
+    let mut state = arguments.out.clone().into_os_string();
+    state.push(".train/state.gguf");
+    if arguments.resume && !Path::new(&state).exists() {
+        warn("nothing was saved of an earlier run: this one begins at the first step");
+    }
     let bar = bar("train", 0);
     bar.enable_steady_tick(Duration::from_millis(500));
     let mut tokens = 0;

@@ -155,6 +155,18 @@ impl Gguf {
         written
     }
 
+    /// Whether every weight is a number that this precision can hold.
+    pub fn fits(&self, precision: Precision) -> bool {
+        // Halves end at 65,504; blocks of 8 bits have a half as their scale.
+        let largest = match precision {
+            Precision::F32 => f32::MAX,
+            Precision::F16 => 65_504.0,
+            Precision::Q8_0 | Precision::Q4K => 65_504.0 * 127.0,
+        };
+        let mut values = self.tensors.iter().flat_map(|tensor| &tensor.values);
+        values.all(|value| value.abs() <= largest)
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.metadata

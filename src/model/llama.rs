@@ -129,6 +129,15 @@ impl LlamaCpp {
             let beside = beside.exists().then_some(beside);
             let head = beside.as_deref().map(Head::read).transpose()?;
             let objective = adapter.and_then(objective_of);
+            if let (Some(adapter), Some(Objective::Orm), None) = (adapter, &objective, &head) {
+                return Err(Error::Model {
+                    model: adapter.display().to_string(),
+                    reason: format!(
+                        "it is an outcome reward model without its head: put {} beside it",
+                        head_of(adapter).display()
+                    ),
+                });
+            }
             let mut files: Vec<PathBuf> = [Some(base), *adapter]
                 .into_iter()
                 .flatten()

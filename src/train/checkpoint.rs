@@ -29,7 +29,8 @@ pub(crate) struct Place {
 /// Writes the state to a temporary name, then renames it.
 ///
 /// # Errors
-/// [`Error::Write`] where the disk refuses; the old state is intact.
+/// [`Error::Write`] where the disk refuses, [`Error::Model`] for weights that are no numbers; the
+/// old state is intact.
 pub(crate) fn save(path: &Path, network: &Network, adam: &AdamW, place: &Place) -> Result<()> {
     let number = |n: usize| Value::U64(n as u64);
     let mut metadata = vec![
@@ -66,11 +67,20 @@ pub(crate) fn save(path: &Path, network: &Network, adam: &AdamW, place: &Place) 
     let metadata = metadata
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value));
-    Gguf {
+    let state = Gguf {
         metadata: metadata.collect(),
         tensors,
+    };
+    if !state.fits(Precision::F32) {
+        return Err(Error::Model {
+            model: path.display().to_string(),
+            reason: format!(
+                "the weights are not numbers any more after step {}, try a lower learning rate; nothing was saved of them",
+                place.step
+            ),
+        });
     }
-    .write(path, Precision::F32)
+    state.write(path, Precision::F32)
 }
 
 /// How far a saved state got, where there is one that can be read.

@@ -199,6 +199,37 @@ pub fn run(
     summary.parameters = trained
         .map(|weight| weight.value.shape().num_elements())
         .sum();
+
+    // 3. The place to start from, before anything that takes long.
+    let folder = beside(&options.out, ".train");
+    fs::create_dir_all(&folder).map_err(|source| write_error(&folder, source))?;
+    let state = folder.join("state.gguf");
+    let best = folder.join("best.gguf");
+    let mut adam = AdamW::default();
+    let mut place = Place {
+        fingerprint: plan::fingerprint(options, identity, &train, &dev),
+        ..Place::default()
+    };
+    let begun = checkpoint::place(&state);
+    let begun = begun.map(|old| (old.fingerprint == place.fingerprint, old.step));
+    match begun {
+        Some((false, _)) if options.resume => {
+            return Err(Error::Options(format!(
+                "{} was begun with another base, other options or pairs; run without --resume to begin anew",
+                folder.display()
+            )));
+        }
+        // Hours of work may be in it, and the first saved state would replace it.
+        Some((true, step)) if !options.resume && !options.force && step < steps.len() => {
+            return Err(Error::Options(format!(
+                "{} holds {step} of this run's {} steps: --resume goes on there, --force begins anew",
+                folder.display(),
+                steps.len()
+            )));
+        }
+        _ => {}
+    }
+
     let of = |units: &[&Unit]| match options.objective.needs_reference() {
         true => evaluate::references(&network, units, options.tokens_max),
         false => Vec::new(),
@@ -214,39 +245,10 @@ pub fn run(
         evaluate::evaluate(network, objective, &dev, &dev_references, *tokens_max)
     };
 
-    // 3. The place to start from.
-    let folder = beside(&options.out, ".train");
-    fs::create_dir_all(&folder).map_err(|source| write_error(&folder, source))?;
-    let state = folder.join("state.gguf");
-    let best = folder.join("best.gguf");
-    let mut adam = AdamW::default();
-    let mut place = Place {
-        fingerprint: plan::fingerprint(options, identity, &train, &dev),
-        ..Place::default()
-    };
     summary.before = evaluate(&network);
     place.logp_before = summary.before.correct_logp;
-    if !options.resume && !options.force {
-        // Hours of work may be in it, and the first saved state would replace it.
-        let old = checkpoint::place(&state).filter(|old| old.fingerprint == place.fingerprint);
-        if let Some(old) = old.filter(|old| old.step < steps.len()) {
-            return Err(Error::Options(format!(
-                "{} holds {} of this run's {} steps: --resume goes on there, --force begins anew",
-                folder.display(),
-                old.step,
-                steps.len()
-            )));
-        }
-    }
     if options.resume && state.exists() {
-        let fingerprint = place.fingerprint.clone();
         (adam, place) = checkpoint::load(&state, &mut network, &device)?;
-        if place.fingerprint != fingerprint {
-            return Err(Error::Options(format!(
-                "{} was begun with another base, other options or pairs; run without --resume to begin anew",
-                folder.display()
-            )));
-        }
     }
     let mut metrics = Log::open(&folder.join("metrics.jsonl"), place.step)?;
     let evaluate_every = match options.evaluate_every {
@@ -256,7 +258,10 @@ pub fn run(
 
     let export = |network: &Network| export(options, network, metadata.clone());
     let broken = |place: &Place, mut network: Network| {
-        let mut kept = format!("the last good state is in {}", folder.display());
+        let mut kept = match state.exists() {
+            true => format!("the last good state is in {}", folder.display()),
+            false => "no state was saved before".to_owned(),
+        };
         if let Some((step, ..)) = place.best {
             let exported = checkpoint::load(&best, &mut network, &device);
             match exported.and_then(|_| export(&network)) {
@@ -272,7 +277,7 @@ pub fn run(
         Error::Model {
             model: model.clone(),
             reason: format!(
-                "the loss is not a number at step {}, try a lower learning rate; {kept}",
+                "the loss or a score is not a number at step {}, try a lower learning rate; {kept}",
                 place.step
             ),
         }
@@ -326,7 +331,19 @@ pub fn run(
         stopped |= progress(Event::Step(&line)).is_break();
 
         let last = place.step == steps.len();
-        let evaluated = !dev.is_empty() && (place.step.is_multiple_of(evaluate_every) || last);
+        let pause = place.step.is_multiple_of(evaluate_every) || last;
+        let evaluated = pause && !dev.is_empty();
+        if pause && dev.is_empty() {
+            // Some of this step's own show whether its update has broken the weights.
+            let some = units.len().min(4);
+            let of_some = of_units.get(..some).unwrap_or_default();
+            let (objective, tokens_max) = (&options.objective, options.tokens_max);
+            let found =
+                evaluate::evaluate(&network, objective, &units[..some], of_some, tokens_max);
+            if found.unscored > 0 {
+                return Err(broken(&place, network));
+            }
+        }
         if evaluated {
             let found = evaluate(&network);
             if found.unscored > 0 {
@@ -364,7 +381,7 @@ pub fn run(
             copy.write(&path, options.precision)?;
         }
         let due = options.save_every > 0 && place.step.is_multiple_of(options.save_every);
-        if due || evaluated || last || stopped {
+        if due || pause || stopped {
             checkpoint::save(&state, &network, &adam, &place)?;
         }
     }
@@ -395,6 +412,12 @@ fn export(options: &Options, network: &Network, metadata: Vec<(String, Value)>) 
         Some(lora) => network.adapter(lora, &notes),
         None => network.whole(metadata, options.precision, &notes),
     };
+    if !gguf.fits(options.precision) {
+        return Err(Error::Model {
+            model: options.out.display().to_string(),
+            reason: "its weights are too large for this precision or no numbers: try a lower learning rate, or f32".to_owned(),
+        });
+    }
     gguf.write(&options.out, options.precision)?;
     let path = beside(&options.out, ".head.gguf");
     match network.head() {

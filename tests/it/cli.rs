@@ -878,14 +878,28 @@ fn pairs_cross_runs_of_the_same_problem() {
         (&row["chosen"], &row["rejected"]),
         (&"The answer is 7.".into(), &"The answer is 9.".into())
     );
-    refuses(
-        &[
-            "pairs",
-            &path("right"),
-            "--out",
-            &path("right/traces.jsonl"),
-        ],
-        1,
-        "is one of the sources",
+    // What is read is never written over, by whatever path it is named.
+    let traces = fs::read(path("right/traces.jsonl")).unwrap();
+    let (run, own, mine) = (
+        path("right"),
+        path("right/../right/traces.jsonl"),
+        path("pairs.jsonl"),
     );
+    let over: [&[&str]; 3] = [
+        &["pairs", &run, "--out", &own],
+        &["rescore", &run, "--verifier", "builtin", "--out", &twice],
+        &[
+            "train-verifier",
+            "--base",
+            "builtin",
+            "--pairs",
+            &mine,
+            "--out",
+            &mine,
+        ],
+    ];
+    for arguments in over {
+        refuses(arguments, 1, "which is read: choose another name");
+    }
+    assert!(fs::read(path("right/traces.jsonl")).unwrap() == traces);
 }

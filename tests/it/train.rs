@@ -18,8 +18,10 @@ use llama_cpp_2::model::LlamaModel;
 use rerank::{
     Error, Result,
     model::{
+        LlamaCpp,
         fixture::{self, Geometry},
         gguf::{Gguf, Precision, Value},
+        llama::Resources,
         llama2c,
     },
     train::{
@@ -292,6 +294,17 @@ fn a_reward_head_reads_llama_cpps_embeddings() {
         }
     }
     assert!((right / pairs - best.pair_accuracy).abs() < 1e-9);
+
+    // Without its head it scores nothing.
+    let (beside, away) = (
+        folder.path().join("adapter.gguf.head.gguf"),
+        folder.path().join("away"),
+    );
+    fs::rename(&beside, &away).unwrap();
+    let headless = LlamaCpp::load(&options.base, Some(&options.out), Resources::default());
+    let error = headless.err().unwrap().to_string();
+    assert!(error.contains("without its head: put "), "{error}");
+    fs::rename(&away, &beside).unwrap();
 
     // Another objective in its place leaves no head behind that would score for it.
     options.objective = Objective::Sft;
@@ -597,6 +610,44 @@ fn a_loss_that_is_not_a_number_keeps_the_last_good_state() {
     assert!(error.contains("the best weights so far (step "), "{error}");
     assert!(fs::read(&state).unwrap() == before);
     assert!(fs::read(&bad.out).unwrap() == best);
+}
+
+#[test]
+fn without_held_out_problems_states_are_saved_and_broken_weights_are_not() {
+    let folder = tempdir().unwrap();
+    let options = Options {
+        dev_share: 0.0,
+        ..options(&folder, &tiny("llama", 1), "out.gguf")
+    };
+    let state = folder.path().join("out.gguf.train/state.gguf");
+    let mut saved = 0;
+    let summary = train::run(&options, &sums(), &Bytes, &mut |event| {
+        if let Event::Step(metrics) = event
+            && metrics.step < metrics.steps
+        {
+            saved += usize::from(state.exists());
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(summary.unwrap().dev_problems, 0);
+    assert!(saved > 5, "{saved}");
+
+    let (before, adapter) = (fs::read(&state).unwrap(), fs::read(&options.out).unwrap());
+    let wild = Options {
+        rate: 1e30,
+        warmup: 0.0,
+        batch: 10_000,
+        epochs: 1,
+        ..options
+    };
+    let error = train::run(&wild, &sums(), &Bytes, &mut go)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("not a number at step 1, try a lower learning rate"),
+        "{error}"
+    );
+    assert!(fs::read(&state).unwrap() == before && fs::read(&wild.out).unwrap() == adapter);
 }
 
 #[test]
