@@ -320,6 +320,15 @@ impl ModelArguments {
     /// Loads what a run over questions of `task` needs.
     fn load(&self, task: Task) -> Result<Loaded> {
         if let Some(path) = &self.replay {
+            if matches!(self.code_mode, CodeMode::Describe | CodeMode::Roundtrip) {
+                bail!(
+                    "a recording describes and reads no programs: --code-mode {} needs models in place of --replay",
+                    match self.code_mode {
+                        CodeMode::Describe => "describe",
+                        _ => "roundtrip",
+                    }
+                );
+            }
             let replay = open_replay(path)?;
             let verifier = replay.has_scores().then_some(0);
             return Ok(Loaded {

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use rerank::{
     eval::folder::{read_description, read_traces},
@@ -40,6 +40,12 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     super::keep(&[&arguments.run], &arguments.out)?;
+    if arguments.out.join("run.json").exists() {
+        bail!(
+            "{} holds a run already: choose another folder",
+            arguments.out.display()
+        );
+    }
     let mut description = read_description(&arguments.run)?;
     let mut traces = read_traces(&arguments.run.join("traces.jsonl"))?;
     let mut verifier = arguments.file.load(&arguments.verifier, Role::Verifier)?;

@@ -901,5 +901,26 @@ fn pairs_cross_runs_of_the_same_problem() {
     for arguments in over {
         refuses(arguments, 1, "which is read: choose another name");
     }
+    // Nor is another run.
+    refuses(
+        &[
+            "rescore",
+            &path("wrong"),
+            "--verifier",
+            "builtin",
+            "--out",
+            &run,
+        ],
+        1,
+        "holds a run already: choose another folder",
+    );
     assert!(fs::read(path("right/traces.jsonl")).unwrap() == traces);
+    // A recording reads no programs.
+    let code = ["--task", "code", "--code-mode", "describe"];
+    let reading = [&["solve", "Double it.", "--replay", &mine][..], &code].concat();
+    refuses(
+        &reading,
+        1,
+        "--code-mode describe needs models in place of --replay",
+    );
 }

@@ -233,6 +233,8 @@ fn shards_merge_into_the_files_of_one_run() {
     for shard in ["1/3", "2/3", "3/3"] {
         done(&["--shard", shard], &shard.replace('/', "-"));
     }
+    // One with nothing to do ends as well.
+    done(&["--shard", "30/30"], "idle");
     let shards = ["3-3", "1-3", "2-3"].map(|name| path(name).to_str().unwrap().to_owned());
     let [third, first, second] = shards.each_ref().map(String::as_str);
     let merged = path("merged");

@@ -71,12 +71,13 @@ impl Costs {
                 |bytes: fn(&TracedCandidate) -> usize| of(trace.candidates.iter().map(bytes).sum());
             let texts = all(|traced| traced.candidate.text.len());
             let scored = trace.candidates.iter().any(|traced| traced.score.is_some());
-            // A program that the candidate itself holds was paid for with it.
+            // A program that is the candidate, or that its text holds, was paid for with it.
             let programs = all(|traced| {
                 let beside = |program: &&Program| !traced.candidate.text.contains(&program.0);
                 let program = traced.program.as_ref().filter(beside);
                 program.map_or(0, |program| program.0.len())
             });
+            let programs = if is_program { 0.0 } else { programs };
             let question = of(trace.question.len());
             let score = if scored { question + texts } else { 0.0 };
             (question, texts, programs, score)
