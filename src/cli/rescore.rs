@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use rerank::{
     eval::folder::{read_description, read_traces},
-    model::{LanguageModel, LlamaCpp, Request, llama::Logprob, manifest::Role},
+    model::{LanguageModel, LlamaCpp, Request, Usage, llama::Logprob, manifest::Role},
     problem::Question,
     trace::{Score, Trace},
 };
@@ -56,7 +56,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
 
     let bar = bar("rescore", traces.len() as u64);
     for trace in &mut traces {
-        let scores = scores(trace, &mut verifier, minus.as_mut())?;
+        let (scores, usage) = scores(trace, &mut verifier, minus.as_mut())?;
+        trace.tokens.score = usage.tokens_prompt + usage.tokens_continued;
+        trace.timings_ms.score = usage.time.as_secs_f64() * 1000.0;
         for (traced, score) in trace.candidates.iter_mut().zip(scores) {
             traced.score = score.map(Score);
         }
@@ -107,7 +109,7 @@ fn scores(
     trace: &Trace,
     verifier: &mut LlamaCpp,
     minus: Option<&mut LlamaCpp>,
-) -> Result<Vec<Option<f64>>> {
+) -> Result<(Vec<Option<f64>>, Usage)> {
     let question = Question {
         id: trace.id.clone(),
         text: trace.question.clone(),
@@ -128,13 +130,14 @@ fn scores(
         .collect();
     let quiet = |_, _| {};
     let Some(base) = minus else {
-        return Ok(verifier.score(&request, &texts, &quiet)?.scores);
+        let scored = verifier.score(&request, &texts, &quiet)?;
+        return Ok((scored.scores, scored.usage));
     };
-    let (of_verifier, _) = verifier.logprobs(&request, &texts, true, &quiet)?;
-    let (of_base, _) = base.logprobs(&request, &texts, true, &quiet)?;
+    let (of_verifier, mut usage) = verifier.logprobs(&request, &texts, true, &quiet)?;
+    let (of_base, more) = base.logprobs(&request, &texts, true, &quiet)?;
     let sum = |logprob: Option<Logprob>| logprob.map(|logprob| logprob.sum);
+    usage += more;
     let pairs = of_verifier.into_iter().zip(of_base);
-    Ok(pairs
-        .map(|(verifier, base)| Some(sum(verifier)? - sum(base)?))
-        .collect())
+    let scores = pairs.map(|(verifier, base)| Some(sum(verifier)? - sum(base)?));
+    Ok((scores.collect(), usage))
 }

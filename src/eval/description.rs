@@ -43,6 +43,20 @@ pub struct Description {
 }
 
 impl Description {
+    /// Whether both are of the same run. Models are known by what is in them, wherever they lie.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.nameless() == other.nameless()
+    }
+
+    fn nameless(&self) -> Self {
+        let mut nameless = self.clone();
+        nameless
+            .models
+            .iter_mut()
+            .for_each(|(_, name, _)| name.clear());
+        nameless
+    }
+
     /// How many problems this run solves, those of other shards left out.
     pub fn problems_to_solve(&self) -> usize {
         let holds = |place: &usize| self.shard.is_none_or(|shard| shard.holds(*place));
@@ -115,11 +129,11 @@ pub fn problems_sha256(problems: &[Problem]) -> String {
 
 /// The first field in which two descriptions differ, and what it is in each.
 pub(super) fn difference(left: &Description, right: &Description) -> (String, String, String) {
-    let fields = |of| match serde_json::to_value(of) {
+    let fields = |of: &Description| match serde_json::to_value(of) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     };
-    let (left, right) = (fields(left), fields(right));
+    let (left, right) = (fields(&left.nameless()), fields(&right.nameless()));
     let differs = |key: &&String| left.get(*key) != right.get(*key);
     let key = left.keys().chain(right.keys()).find(differs);
     let key = key.cloned().unwrap_or_default();

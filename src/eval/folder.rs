@@ -51,7 +51,7 @@ pub(super) fn claim(out: &Path, description: &Description, traces: &Path) -> Res
         )));
     }
     let found = read_description(out)?;
-    if found == *description {
+    if found.is_same(description) {
         return Ok(());
     }
     let (key, before, now) = difference(&found, description);

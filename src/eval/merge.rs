@@ -37,9 +37,9 @@ pub fn merge(shards: &[PathBuf], out: &Path) -> Result<Summary> {
                 parts.resize_with(shard.of, || None);
                 whole = Some(description);
             }
-            Some(whole) if *whole == description && parts.len() == shard.of => {}
+            Some(whole) if whole.is_same(&description) && parts.len() == shard.of => {}
             Some(whole) => {
-                let (key, first, this) = if *whole == description {
+                let (key, first, this) = if whole.is_same(&description) {
                     (
                         "shard".to_owned(),
                         format!("of {}", parts.len()),

@@ -154,6 +154,8 @@ impl Page {
                 "Log.entryAdded",
             ]
             .contains(&event)
+                // A slow machine has Chromium warn of its own drawing.
+                && (event != "Log.entryAdded" || message["params"]["entry"]["level"] == "error")
             {
                 self.console.push(message);
             }

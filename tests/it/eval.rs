@@ -233,6 +233,12 @@ fn shards_merge_into_the_files_of_one_run() {
     for shard in ["1/3", "2/3", "3/3"] {
         done(&["--shard", shard], &shard.replace('/', "-"));
     }
+    // A recording is known by what is in it, wherever it lies.
+    let elsewhere = path("elsewhere.jsonl.gz");
+    fs::copy(DEMO, &elsewhere).unwrap();
+    let mut again = run(&[], "whole");
+    *again.iter_mut().find(|one| *one == DEMO).unwrap() = text(&elsewhere).to_owned();
+    succeeds(&again.iter().map(String::as_str).collect::<Vec<_>>());
     // One with nothing to do ends as well.
     done(&["--shard", "30/30"], "idle");
     let shards = ["3-3", "1-3", "2-3"].map(|name| path(name).to_str().unwrap().to_owned());

@@ -49,6 +49,17 @@ pub fn report(runs: &[Run], comparisons: &[Comparison]) -> String {
         .expect("the template is valid");
     let shown: Vec<Value> = runs.iter().map(of_run).collect();
     let compared: Vec<Value> = comparisons.iter().map(of_comparison).collect();
+    let mut names: Vec<&str> = Vec::new();
+    let curves = runs.iter().flat_map(|run| &run.summary.curves);
+    for curve in curves.filter(|curve| !curve.points.is_empty()) {
+        if !names.contains(&curve.way.as_str()) {
+            names.push(&curve.way);
+        }
+    }
+    let all_ways = names.into_iter().map(|name| {
+        context! { name, class => plot::class(name), bound => is_bound(name) }
+    });
+    let all_ways: Vec<Value> = all_ways.collect();
     let title = match runs {
         [run] => format!("{} · {}", run.description.benchmark, run.name),
         runs => {
@@ -64,6 +75,7 @@ pub fn report(runs: &[Run], comparisons: &[Comparison]) -> String {
                 title,
                 runs => shown,
                 compared,
+                all_ways,
                 style => Value::from_safe_string(STYLE.to_owned()),
                 script => Value::from_safe_string(SCRIPT.to_owned()),
                 script_sha256,
@@ -80,6 +92,11 @@ pub fn report(runs: &[Run], comparisons: &[Comparison]) -> String {
         pack(&mut whole, index, run);
     }
     whole + after
+}
+
+/// Whether it is no way of choosing, but what such ways are held against.
+fn is_bound(way: &str) -> bool {
+    matches!(way, "oracle" | "mean sample")
 }
 
 /// What the template shows of a run.
@@ -103,7 +120,7 @@ fn of_run(run: &Run) -> Value {
             Some(context! {
                 name => &curve.way,
                 class => plot::class(&curve.way),
-                bound => curve.way == "oracle" || curve.way == "mean sample",
+                bound => is_bound(&curve.way),
                 accuracy => percent(last.accuracy.value),
                 interval => interval(last.accuracy),
                 place => place(last.accuracy.value),
