@@ -347,7 +347,8 @@ impl Benchmark {
     }
 
     fn field<'a>(&self, row: &'a Value, name: &str) -> Result<&'a Value, String> {
-        row.get(name).ok_or_else(|| self.lacks(name))
+        let there = row.get(name).filter(|value| !value.is_null());
+        there.ok_or_else(|| self.lacks(name))
     }
 
     fn lacks(&self, name: &str) -> String {

@@ -460,6 +460,19 @@ fn rows_of_another_split_need_force_and_unreadable_golds_are_listed() {
     assert_eq!(summary["problems"], 1);
     let run: Value = json_file(Path::new(&out).join("run.json").as_path());
     assert_eq!(run["unreadable"], json!([["1", "March 3rd"]]));
+
+    // A gold that is null is none.
+    fs::write(
+        path("rows.jsonl"),
+        "{\"question\": \"Q?\", \"answer\": null}\n",
+    )
+    .unwrap();
+    let output = rerank(&["eval", &own, "--data", &rows, "--out", &path("none")]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("line 1: there is no field \"answer\""),
+        "{said}"
+    );
 }
 
 #[test]
