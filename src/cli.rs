@@ -320,13 +320,11 @@ impl ModelArguments {
     /// Loads what a run over questions of `task` needs.
     fn load(&self, task: Task) -> Result<Loaded> {
         if let Some(path) = &self.replay {
-            if matches!(self.code_mode, CodeMode::Describe | CodeMode::Roundtrip) {
+            if let mode @ (CodeMode::Describe | CodeMode::Roundtrip) = self.code_mode {
+                let name = mode.to_possible_value();
                 bail!(
                     "a recording describes and reads no programs: --code-mode {} needs models in place of --replay",
-                    match self.code_mode {
-                        CodeMode::Describe => "describe",
-                        _ => "roundtrip",
-                    }
+                    name.as_ref().map_or("", |name| name.get_name())
                 );
             }
             let replay = open_replay(path)?;

@@ -154,9 +154,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         );
     }
 
-    let mut state = arguments.out.clone().into_os_string();
-    state.push(".train/state.gguf");
-    if arguments.resume && !Path::new(&state).exists() {
+    if arguments.resume && !train::state_of(&arguments.out).exists() {
         warn("nothing was saved of an earlier run: this one begins at the first step");
     }
     let bar = bar("train", 0);

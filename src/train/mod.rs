@@ -203,7 +203,7 @@ pub fn run(
     // 3. The place to start from, before anything that takes long.
     let folder = beside(&options.out, ".train");
     fs::create_dir_all(&folder).map_err(|source| write_error(&folder, source))?;
-    let state = folder.join("state.gguf");
+    let state = state_of(&options.out);
     let best = folder.join("best.gguf");
     let mut adam = AdamW::default();
     let mut place = Place {
@@ -428,6 +428,11 @@ fn export(options: &Options, network: &Network, metadata: Vec<(String, Value)>) 
         }
         None => Ok(()),
     }
+}
+
+/// Where the state of a run that makes `out` is kept.
+pub fn state_of(out: &Path) -> PathBuf {
+    beside(out, ".train").join("state.gguf")
 }
 
 /// `path` with an ending added to its whole name.

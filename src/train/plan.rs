@@ -132,7 +132,7 @@ pub(crate) fn identity(base: &Gguf) -> blake3::Hash {
     hash.finalize()
 }
 
-/// A number that changes with any option, weight or token that the result depends on (FNV-1a).
+/// A number that changes with any option, weight or token that the result depends on.
 pub(crate) fn fingerprint(
     options: &Options,
     base: blake3::Hash,
@@ -149,8 +149,5 @@ pub(crate) fn fingerprint(
         ..options.clone()
     };
     let text = format!("{options:?} {base} {train:?} {dev:?}");
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+    blake3::hash(text.as_bytes()).to_hex().to_string()
 }

@@ -72,12 +72,14 @@ impl Costs {
             let texts = all(|traced| traced.candidate.text.len());
             let scored = trace.candidates.iter().any(|traced| traced.score.is_some());
             // A program that is the candidate, or that its text holds, was paid for with it.
-            let programs = all(|traced| {
-                let beside = |program: &&Program| !traced.candidate.text.contains(&program.0);
-                let program = traced.program.as_ref().filter(beside);
-                program.map_or(0, |program| program.0.len())
-            });
-            let programs = if is_program { 0.0 } else { programs };
+            let programs = match is_program {
+                true => 0.0,
+                false => all(|traced| {
+                    let beside = |program: &&Program| !traced.candidate.text.contains(&program.0);
+                    let program = traced.program.as_ref().filter(beside);
+                    program.map_or(0, |program| program.0.len())
+                }),
+            };
             let question = of(trace.question.len());
             let score = if scored { question + texts } else { 0.0 };
             (question, texts, programs, score)
