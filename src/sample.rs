@@ -20,12 +20,11 @@ pub fn ask(
     sampling: &Sampling,
     seed: u64,
 ) -> Result<Ticket> {
-    let unfit = |reason: String| Error::Question {
-        id: question.id.clone(),
-        reason,
-    };
     if question.text.trim().is_empty() {
-        return Err(unfit("it is empty".to_owned()));
+        return Err(Error::Question {
+            id: question.id.clone(),
+            reason: "it is empty".to_owned(),
+        });
     }
     let request = Request {
         question,
@@ -35,11 +34,7 @@ pub fn ask(
         samples,
         seed: seed_for(seed, &question.id, 0),
     };
-    let taken_on = reasoner.submit(&request, sampling);
-    taken_on.map_err(|error| match error {
-        Error::Context { .. } => unfit(error.to_string()),
-        other => other,
-    })
+    reasoner.submit(&request, sampling)
 }
 
 /// What was drawn, with its final answer; a programming question's answer is the program itself.

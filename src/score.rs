@@ -4,8 +4,8 @@
 //! (arXiv 2405.14734, section 2.2), which is also what the verifier was trained to raise.
 
 use crate::{
-    error::Result,
-    model::{LanguageModel, Progress, Request, Usage},
+    error::{Error, Result},
+    model::{LanguageModel, Progress, Request, Scored, Usage},
     problem::Question,
     trace::{Candidate, Score},
 };
@@ -29,12 +29,23 @@ pub fn score(
         samples: 0,
         seed: 0,
     };
-    let scored = verifier.score(&request, texts, progress)?;
+    let scored = fitting(verifier.score(&request, texts, progress), texts.len())?;
     let finite = scored
         .scores
         .into_iter()
         .map(|score| score.filter(|score| score.is_finite()).map(Score));
     Ok((finite.collect(), scored.usage))
+}
+
+/// No scores where not even the prompt fits the context.
+fn fitting(scored: Result<Scored>, texts: usize) -> Result<Scored> {
+    match scored {
+        Err(Error::Context { .. }) => Ok(Scored {
+            scores: vec![None; texts],
+            usage: Usage::default(),
+        }),
+        scored => scored,
+    }
 }
 
 /// One score per candidate that is a program: the mean log-probability per token of the question
@@ -63,7 +74,7 @@ pub fn score_backwards(
             samples: 0,
             seed: 0,
         };
-        let scored = reviewer.score(&request, &[&question.text], &|_, _| {})?;
+        let scored = fitting(reviewer.score(&request, &[&question.text], &|_, _| {}), 1)?;
         usage += scored.usage;
         let backwards = scored.scores.first().copied().flatten();
         let both = backwards.map(|score| score + candidate.logprob_mean.unwrap_or(0.0));

@@ -23,7 +23,7 @@ use crate::{
     problem::Question,
     select::{Filter, Selector},
     settle::Until,
-    trace::Trace,
+    trace::{Trace, Why},
 };
 
 use self::{
@@ -116,7 +116,8 @@ const UNDER_WAY: usize = 192;
 /// Solves one question.
 ///
 /// # Errors
-/// What a model reports; a selector that needs a verifier without one.
+/// What a model reports; a selector that needs a verifier without one; a question that does not fit
+/// the reasoner's context.
 pub fn solve(
     question: &Question,
     models: &mut Models,
@@ -124,20 +125,29 @@ pub fn solve(
     options: &Options,
     progress: Progress,
 ) -> Result<Trace> {
-    let mut solved = None;
+    let mut solved: Option<Trace> = None;
     let mut keep = |trace| {
         solved = Some(trace);
         Ok(())
     };
     let questions = &mut std::iter::once(question);
     solve_all(questions, models, sandbox, options, progress, &mut keep)?;
-    Ok(solved.expect("a question that was begun has a trace"))
+    let trace = solved.expect("a question that was begun has a trace");
+    match trace.stopped.map(|stopped| stopped.why) {
+        Some(Why::TooLong { needed, allowed }) => Err(Error::Context {
+            model: models.reasoner().name().to_owned(),
+            needed,
+            allowed,
+        }),
+        _ => Ok(trace),
+    }
 }
 
-/// Solves many questions and hands over each trace as it is finished.
+/// Solves many questions and hands over each trace as it is finished. One that does not fit the
+/// reasoner's context has a trace without candidates.
 ///
 /// # Errors
-/// As [`solve`], at the first question that fails; what `solved` reports.
+/// As [`solve`], at the first question that fails otherwise; what `solved` reports.
 pub fn solve_all(
     questions: &mut dyn Iterator<Item = &Question>,
     models: &mut Models,

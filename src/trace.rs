@@ -390,6 +390,13 @@ pub enum Why {
     Settled,
     /// Somebody asked for it; candidates are those that had ended.
     Interrupted,
+    /// No candidate can be drawn: prompt and one more token do not fit the reasoner's context.
+    TooLong {
+        /// Tokens of both.
+        needed: usize,
+        /// Tokens the context holds.
+        allowed: usize,
+    },
 }
 
 /// Time spent on each stage, in milliseconds. Where several questions are solved at once, each has

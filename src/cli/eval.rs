@@ -8,12 +8,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use indicatif::HumanCount;
+use indicatif::{HumanCount, ProgressBar};
 use rerank::{
     eval::{
         description::{Description, Shard, problems_sha256},
         merge::merge,
-        metrics::Summary,
+        report::{Run, wording::warnings},
         run::{self, Event},
     },
     model::{
@@ -56,7 +56,8 @@ pub struct Arguments {
     /// manifest says, and with --replay from the recording itself where that holds the gold answers
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Evaluate rows that are not those the manifest was written for: another split, a part
+    /// Evaluate rows that are not those the manifest was written for: another split, a part, a
+    /// recording of another benchmark
     #[arg(long)]
     force: bool,
     /// Only the first K problems
@@ -103,8 +104,8 @@ struct MergeArguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     if let Some(Command::Merge(arguments)) = arguments.command {
-        let summary = merge(&arguments.shards, &arguments.out)?;
-        return show(&summary, arguments.json);
+        let run = merge(&arguments.shards, &arguments.out)?;
+        return show(&run, arguments.json);
     }
     let Some(name) = &arguments.benchmark else {
         return list();
@@ -114,7 +115,6 @@ pub fn run(arguments: Arguments) -> Result<()> {
         mut problems,
         unreadable,
     } = problems(&arguments, &benchmark)?;
-    warn_of_unreadable(&unreadable, problems.len());
     problems.truncate(arguments.limit.unwrap_or(usize::MAX));
     if arguments.models.replay.is_none() {
         for problem in &mut problems {
@@ -192,7 +192,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         coder,
         verifier,
     };
-    let summary = run::run(
+    let run = run::run(
         &benchmark,
         &problems,
         &mut models,
@@ -200,23 +200,26 @@ pub fn run(arguments: Arguments) -> Result<()> {
         &options,
         &description,
         out,
-        &|event| {
-            match event {
-            Event::Solved { done, all } => {
-                bar.set_length(all as u64);
-                bar.set_position(done as u64);
-            }
-            Event::Repaired { path, bytes } => bar.suspend(|| {
-                warn(&format!(
-                    "the last line of {} was cut off ({bytes} bytes) and is removed; its problem is solved again",
-                    path.display()
-                ));
-            }),
-        }
-        },
+        &|event| tell(&bar, event),
     )?;
     bar.finish_and_clear();
-    show(&summary, arguments.json)
+    show(&run, arguments.json)
+}
+
+/// Shows how a run goes on.
+pub fn tell(bar: &ProgressBar, event: Event) {
+    match event {
+        Event::Solved { done, all } => {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        }
+        Event::Repaired { path, bytes } => bar.suspend(|| {
+            warn(&format!(
+                "the last line of {} was cut off ({bytes} bytes) and is removed; its problem is done again",
+                path.display()
+            ));
+        }),
+    }
 }
 
 /// The benchmarks that come with rerank, a line each.
@@ -242,53 +245,40 @@ fn list() -> Result<()> {
     Ok(writeln!(stdout(), "{}", table.trim_fmt())?)
 }
 
-fn show(summary: &Summary, as_json: bool) -> Result<()> {
+fn show(run: &Run, as_json: bool) -> Result<()> {
     if as_json {
-        writeln!(stdout(), "{}", serde_json::to_string_pretty(summary)?)?;
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&run.summary)?)?;
     } else {
-        writeln!(stdout(), "{}", report::table(summary))?;
-        writeln!(stdout(), "{}", report::footer(summary))?;
+        writeln!(stdout(), "{}", report::table(&run.summary))?;
+        writeln!(stdout(), "{}", report::footer(&run.summary))?;
     }
+    warnings(run).iter().for_each(|warning| warn(warning));
     Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "a warning, and the work goes on")]
-fn warn(message: &str) {
+pub fn warn(message: &str) {
     eprintln!("rerank: {message}");
 }
 
-/// Says which rows are not counted.
-fn warn_of_unreadable(unreadable: &[(String, String)], problems: usize) {
-    const NAMED_MAX: usize = 20;
-    if unreadable.is_empty() {
-        return;
-    }
-    let named = unreadable.iter().take(NAMED_MAX);
-    let mut named: Vec<String> = named.map(|(id, gold)| format!("{id} ({gold:?})")).collect();
-    if unreadable.len() > NAMED_MAX {
-        named.push("... (run.json names all)".to_owned());
-    }
-    warn(&format!(
-        "{} of {} rows are left out, because their gold answer cannot be read: {}",
-        unreadable.len(),
-        unreadable.len() + problems,
-        named.join(", ")
-    ));
-}
-
 fn problems(arguments: &Arguments, benchmark: &Benchmark) -> Result<Problems> {
+    let replay = arguments.models.replay.as_ref();
+    let replay = replay.map(|path| open_replay(path)).transpose()?;
+    if let Some(replay) = replay.as_ref().filter(|_| !arguments.force) {
+        benchmark.check_recording(replay)?;
+    }
     if let Some(path) = &arguments.data {
         return Ok(benchmark.problems(path, arguments.force)?);
     }
-    let Some(path) = &arguments.models.replay else {
+    let Some(replay) = replay else {
         return fetched(benchmark, arguments.force);
     };
-    let recorded = benchmark.recorded(&open_replay(path)?);
+    let recorded = benchmark.recorded(&replay);
     if !recorded.problems.is_empty() {
         return Ok(recorded);
     }
     let lacking = || {
-        let (path, name) = (path.display(), &benchmark.name);
+        let (path, name) = (replay.name(), &benchmark.name);
         format!("{path} holds no gold answers: give --data FILE with the rows of {name}")
     };
     match &benchmark.source {

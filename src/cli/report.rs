@@ -13,8 +13,8 @@ use rerank::eval::{
     report::{
         self, Run,
         wording::{
-            difference, interval, p_of, percent, percent_or_dash, quantity, seconds, warnings,
-            whole,
+            difference, interval, p_of, percent, percent_or_dash, plural, quantity, seconds,
+            warnings, whole,
         },
     },
 };
@@ -23,12 +23,12 @@ use rerank::eval::{
 #[derive(Args)]
 #[command(after_help = "Examples:
   rerank report out/gsm8k                          writes summary.json, report.md and report.html there
-  rerank report out/base out/tuned --out out/both  and compares the two, problem by problem")]
+  rerank report out/base out/tuned --out out/both  writes there, and compares the two problem by problem")]
 pub struct Arguments {
     /// Folders that `rerank eval` wrote
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
-    /// Folder for the report on several runs together
+    /// Folder for the report on all of them together; nothing is written into theirs
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the summary as JSON; of several runs a list
@@ -42,11 +42,13 @@ pub fn run(arguments: Arguments) -> Result<()> {
         .iter()
         .map(|folder| Run::read(folder))
         .collect::<rerank::Result<_>>()?;
-    for (run, folder) in runs.iter().zip(&arguments.folders) {
-        run.write(folder)?;
-    }
-    if let Some(out) = &arguments.out {
-        report::write_together(&runs, out)?;
+    match &arguments.out {
+        Some(out) => report::write_together(&runs, out)?,
+        None => {
+            for (run, folder) in runs.iter().zip(&arguments.folders) {
+                run.write(folder)?;
+            }
+        }
     }
 
     let mut output = stdout().lock();
@@ -123,8 +125,8 @@ pub fn footer(summary: &Summary) -> String {
         .map(|(outcome, count)| format!("{} {outcome}", whole(*count)))
         .collect();
     let mut lines = vec![format!(
-        "{} problems, {:.1} candidates each, {}{}",
-        whole(summary.problems),
+        "{}, {:.1} candidates each, {}{}",
+        plural(summary.problems, "problem"),
         summary.samples_mean,
         seconds(summary.seconds),
         if summary.tokens_estimated {

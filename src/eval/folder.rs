@@ -3,6 +3,7 @@
 //! that was cut off is removed, and other files are written whole or not at all.
 
 use std::{
+    collections::HashMap,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
@@ -150,7 +151,7 @@ pub fn read_description(out: &Path) -> Result<Description> {
 /// writer was stopped: it is passed over.
 ///
 /// # Errors
-/// A file that cannot be read; a line that is not a trace.
+/// A file that cannot be read; a line that is not a trace, or one more of the same problem.
 pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
     let mut bytes = jsonl::read(path)?;
     let end = bytes.iter().rposition(|byte| *byte == b'\n');
@@ -167,7 +168,22 @@ pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
         })
     };
     let lines: Vec<_> = jsonl::lines(&bytes).collect();
-    lines.into_par_iter().map(parse).collect()
+    let numbers: Vec<usize> = lines.iter().map(|(line, _)| *line).collect();
+    let traces: Vec<Trace> = lines.into_par_iter().map(parse).collect::<Result<_>>()?;
+    let mut line_of = HashMap::new();
+    for (trace, line) in traces.iter().zip(numbers) {
+        if let Some(first) = line_of.insert(&trace.id, line) {
+            return Err(Error::Row {
+                path: path.to_owned(),
+                line,
+                reason: format!(
+                    "problem {} has a line already, line {first}; remove one of them",
+                    trace.id
+                ),
+            });
+        }
+    }
+    Ok(traces)
 }
 
 /// Writes a file of traces, whole or not at all.

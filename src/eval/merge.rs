@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     description::{Description, Shard, difference},
     folder::{create_folder, lock, read_description, read_traces, write_json, write_traces},
-    metrics::Summary,
-    report,
+    report::{self, Run},
 };
 use crate::{
     error::{Error, Result},
@@ -18,7 +17,7 @@ use crate::{
 /// # Errors
 /// A folder that is no shard, or is of another run; a shard that is missing, given twice or not
 /// finished; an `out` that holds traces already.
-pub fn merge(shards: &[PathBuf], out: &Path) -> Result<Summary> {
+pub fn merge(shards: &[PathBuf], out: &Path) -> Result<Run> {
     create_folder(out)?;
     let _lock = lock(out)?;
     let target = out.join("traces.jsonl");
@@ -80,12 +79,12 @@ pub fn merge(shards: &[PathBuf], out: &Path) -> Result<Summary> {
     let traces: Vec<Trace> = traces
         .collect::<Option<_>>()
         .expect("each shard has all its problems, as was checked");
-    let run = report::Run::of(report::name(out), description, traces);
+    let run = Run::of(report::name(out), description, traces);
     write_json(&out.join("run.json"), &run.description)?;
     run.write(out)?;
     // Last: where it is there, all is.
     write_traces(&target, &run.traces)?;
-    Ok(run.summary)
+    Ok(run)
 }
 
 /// A shard's place, the description of the whole run, and its traces, of which none may be missing.

@@ -69,6 +69,11 @@ impl Run {
         }
     }
 
+    /// The ways of choosing that mean something for it.
+    fn ways(&self) -> Vec<Way> {
+        metrics::ways(&self.traces, self.description.answers)
+    }
+
     /// Writes `summary.json`, `report.md` and `report.html` into a folder.
     ///
     /// # Errors
@@ -109,8 +114,8 @@ pub fn compare(runs: &[Run]) -> Vec<Comparison> {
     };
     let others = others.iter().flat_map(|other| {
         let shared = shared(first, other);
-        let ways = metrics::ways(&first.traces);
-        let common = metrics::ways(&other.traces);
+        let ways = first.ways();
+        let common = other.ways();
         let common = ways.into_iter().filter(move |way| common.contains(way));
         common.filter_map(move |way| compare_way(other, first, &shared, way))
     });

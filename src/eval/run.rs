@@ -13,8 +13,7 @@ use std::{
 use super::{
     description::Description,
     folder::{Record, claim, create_folder, finished, lock, write_traces},
-    metrics::Summary,
-    report,
+    report::{self, Run},
 };
 use crate::{
     error::{Error, Result},
@@ -61,7 +60,7 @@ pub fn run(
     description: &Description,
     out: &Path,
     tell: &dyn Fn(Event),
-) -> Result<Summary> {
+) -> Result<Run> {
     unique(problems)?;
     create_folder(out)?;
     let _lock = lock(out)?;
@@ -122,9 +121,9 @@ pub fn run(
     if put_in_order(&mut traces, &mine) {
         write_traces(&path, &traces)?;
     }
-    let run = report::Run::of(report::name(out), description.clone(), traces);
+    let run = Run::of(report::name(out), description.clone(), traces);
     run.write(out)?;
-    Ok(run.summary)
+    Ok(run)
 }
 
 /// Sorts traces as the problems are; whether they were not.

@@ -9,7 +9,7 @@
 //! sample's `answer`; such a candidate says it last.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     path::{Path, PathBuf},
 };
 
@@ -35,6 +35,7 @@ pub struct Replay {
     rows: Vec<Row>,
     row_by_question: HashMap<String, usize>,
     row_by_id: HashMap<String, usize>,
+    datasets: BTreeSet<String>,
     damaged: Vec<Error>,
     /// What the next step hands back.
     waiting: Vec<Finished>,
@@ -69,6 +70,7 @@ impl Replay {
             rows: Vec::new(),
             row_by_question: HashMap::new(),
             row_by_id: HashMap::new(),
+            datasets: BTreeSet::new(),
             damaged: Vec::new(),
             waiting: Vec::new(),
             tickets: 0,
@@ -80,7 +82,8 @@ impl Replay {
         let mut kinds = lines.iter().filter_map(|(_, row)| row.as_ref().ok());
         let programs_alone = kinds.all(RecordedRow::holds_programs_alone);
         for (line, row) in lines {
-            match row.and_then(|row| {
+            match row.and_then(|mut row| {
+                replay.datasets.extend(row.dataset.take());
                 row.into_row(line - 1, programs_alone)
                     .ok_or_else(|| "there is no \"question\"".to_owned())
             }) {
@@ -131,6 +134,11 @@ impl Replay {
                 reference: row.reference.clone()?,
             })
         })
+    }
+
+    /// The benchmarks of which its rows say that they are, each once, as `NAME` or `NAME/SPLIT`.
+    pub fn datasets(&self) -> impl Iterator<Item = &str> {
+        self.datasets.iter().map(String::as_str)
     }
 
     /// Whether any sample carries a score, so that the recording can play the verifier.
@@ -242,6 +250,8 @@ fn key(question: &str) -> String {
 
 #[derive(Deserialize)]
 struct RecordedRow {
+    /// The benchmark, as `NAME` or `NAME/SPLIT`.
+    dataset: Option<String>,
     index: Option<Value>,
     unique_id: Option<Value>,
     task_id: Option<Value>,

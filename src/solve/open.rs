@@ -6,7 +6,7 @@ mod code;
 
 use super::{Models, Options, Stage, tally::Tally};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     execute::Sandbox,
     judge::{computed, judge},
     model::{Finished, Usage},
@@ -106,7 +106,18 @@ impl<'q> Open<'q> {
             count,
             sampling,
             *seed,
-        )?;
+        );
+        let ticket = match ticket {
+            Err(Error::Context {
+                needed, allowed, ..
+            }) => {
+                self.asked = self.options.samples;
+                self.stop(Why::TooLong { needed, allowed }, 0, 0, None, models);
+                self.inputs = Some(String::new());
+                return Ok(());
+            }
+            ticket => ticket?,
+        };
         self.errands
             .push((models.reasoner, ticket.id, Errand::Sample));
         self.drafts

@@ -20,7 +20,10 @@ use crate::{
     answer::{self, Rule},
     error::{Error, Result, in_words},
     execute::{Limits, Sandbox},
-    model::replay::{Replay, plain},
+    model::{
+        LanguageModel,
+        replay::{Replay, plain},
+    },
     problem::{Problem, Question, Reference, Task},
     trace::Trace,
 };
@@ -70,6 +73,8 @@ pub struct Benchmark {
     /// How a solution is found right or wrong.
     #[serde(default)]
     pub grader: Grader,
+    /// The data set that it is a part of, as recordings call it; by default its name.
+    pub dataset: Option<String>,
     /// Which part of the data set it is: `test`, `train` ...
     pub split: Option<String>,
     /// What a model is asked, with `{question}` where the question goes; the question alone where
@@ -257,6 +262,38 @@ impl Benchmark {
             self.check(path, &rows)?;
         }
         self.gather(&self.fields, vec![(path.to_owned(), rows)])
+    }
+
+    /// Checks that a recording whose rows say of which benchmark they are is one of this.
+    ///
+    /// # Errors
+    /// Rows of another benchmark that comes with this crate, or of another part.
+    pub fn check_recording(&self, replay: &Replay) -> Result<()> {
+        let known = Self::all();
+        let is_other = |dataset: &&str| {
+            !self.is_of(dataset) && known.iter().any(|benchmark| benchmark.is_of(dataset))
+        };
+        match replay.datasets().find(is_other) {
+            None => Ok(()),
+            Some(other) => Err(Error::Options(format!(
+                "{} is a recording of {other}, not of {}; --force evaluates it all the same",
+                replay.name(),
+                self.name
+            ))),
+        }
+    }
+
+    /// Whether rows of a data set, or of `DATASET/SPLIT`, may be this benchmark's.
+    fn is_of(&self, dataset: &str) -> bool {
+        let (dataset, split) = match dataset.split_once('/') {
+            Some((dataset, split)) => (dataset, Some(split)),
+            None => (dataset, None),
+        };
+        // A part was asked for by `name:part`.
+        let name = self.name.split(':').next().unwrap_or_default();
+        let own = self.dataset.as_deref().unwrap_or(name);
+        let splits = split.zip(self.split.as_deref());
+        dataset == own && splits.is_none_or(|(one, other)| one == other)
     }
 
     /// The problems of a recording, which brings its own gold answers.

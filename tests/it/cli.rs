@@ -912,7 +912,7 @@ fn pairs_cross_runs_of_the_same_problem() {
             &run,
         ],
         1,
-        "holds a run already: choose another folder",
+        "holds another run (models is ",
     );
     assert!(fs::read(path("right/traces.jsonl")).unwrap() == traces);
     // A recording reads no programs.

@@ -191,7 +191,7 @@ fn a_line_that_was_cut_off_is_removed_and_said() {
     let output = succeeds(&arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        said.contains("traces.jsonl was cut off (") && said.contains("solved again"),
+        said.contains("traces.jsonl was cut off (") && said.contains("done again"),
         "{said}"
     );
     assert_eq!(traces(&out), before);
@@ -453,7 +453,7 @@ fn rows_of_another_split_need_force_and_unreadable_golds_are_listed() {
     let output = succeeds(&arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        said.contains("1 of 2 rows are left out") && said.contains("1 (\"March 3rd\")"),
+        said.contains("1 row left out") && said.contains("1 (\"March 3rd\")"),
         "{said}"
     );
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -472,6 +472,109 @@ fn rows_of_another_split_need_force_and_unreadable_golds_are_listed() {
     assert!(
         said.contains("line 1: there is no field \"answer\""),
         "{said}"
+    );
+}
+
+#[test]
+fn a_recording_of_another_benchmark_needs_force() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("samples.jsonl");
+    let row = |dataset: &str| {
+        json!({ "dataset": dataset, "question": "Q?", "gold": "7",
+                "samples": [{ "kind": "cot", "text": "The answer is 7." }] })
+    };
+    for (dataset, benchmark, taken) in [
+        ("gsm8k/test", "gsm8k", true),
+        ("gsm8k", "gsm8k-train", true),
+        ("math/test", "math500", true),
+        ("a set of one's own", "gsm8k", true),
+        ("gsm8k/train", "gsm8k", false),
+        ("gsm8k/test", "svamp", false),
+        ("mbpp", "gsm8k", false),
+    ] {
+        fs::write(&file, row(dataset).to_string()).unwrap();
+        let arguments = ["eval", benchmark, "--replay", text(&file)];
+        if taken {
+            succeeds(&arguments);
+        } else {
+            let says = format!("is a recording of {dataset}, not of {benchmark}; --force");
+            refuses(&arguments, &says);
+            succeeds(&[&arguments[..], &["--force"]].concat());
+        }
+    }
+}
+
+#[test]
+fn a_question_longer_than_the_context_is_not_solved_and_the_rest_is() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let long = "A jar holds 17 marbles. ".repeat(200);
+    let row = |question: &str| json!({ "question": question, "answer": "7" }).to_string() + "\n";
+    let question = "Tom has 3 apples and buys 4 more. How many apples does he have?";
+    fs::write(path("rows.jsonl"), row(&long) + &row(question)).unwrap();
+    fs::write(
+        path("own.toml"),
+        "name = \"own\"\nabout = \"a test\"\ntask = \"math\"\nrule = \"number\"\n[fields]\nquestion = \"question\"\nanswer = \"answer\"\ngold = '(.*)'\n",
+    )
+    .unwrap();
+    let (own, rows, out) = (path("own.toml"), path("rows.jsonl"), path("run"));
+    let output = succeeds(&[
+        "eval",
+        &own,
+        "--data",
+        &rows,
+        "-n",
+        "2",
+        "--no-cache",
+        "--json",
+        "--out",
+        &out,
+    ]);
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&summary["problems"], &summary["too_long"]),
+        (&json!(2), &json!(1))
+    );
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("1 problem longer than the reasoner's context"),
+        "{said}"
+    );
+    let traces = traces(Path::new(&out));
+    let why = &traces[0]["stopped"]["why"]["too_long"];
+    assert_eq!(why["allowed"], 512, "{why}");
+    assert_eq!(traces[0]["candidates"], json!([]));
+    assert_eq!(traces[1]["candidates"].as_array().unwrap().len(), 2);
+    assert_eq!(traces[0]["correct"], false);
+
+    refuses(
+        &["solve", &long, "-n", "2"],
+        "tokens are needed, its context allows 512",
+    );
+}
+
+#[test]
+fn where_a_letter_is_asked_for_programs_have_no_vote() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("samples.jsonl");
+    let row = json!({ "question": "Which is larger? A) 1 B) 2", "gold": "B", "samples": [
+        { "kind": "cot", "text": "2 is larger. The answer is B." },
+        { "kind": "pot", "text": "print(max(1, 2))" },
+    ] });
+    fs::write(&file, row.to_string()).unwrap();
+    let output = succeeds(&["eval", "aqua", "--replay", text(&file), "--json"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("The answer is a letter and programs compute values"),
+        "{said}"
+    );
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["programs"], Value::Null);
+    assert_eq!(summary["selectors"][0]["accuracy"]["value"], 1.0);
+    // A recording tells no tokens, and no time has passed.
+    assert_eq!(
+        (&summary["tokens"], &summary["tokens_estimated"]),
+        (&Value::Null, &json!(true))
     );
 }
 

@@ -15,6 +15,7 @@ mod hub;
 mod invariants;
 mod llama;
 mod report;
+mod rescore;
 mod sandbox;
 mod task;
 mod tokenizers;

@@ -160,6 +160,8 @@ fn runs_are_compared_on_the_problems_they_share() {
         line.is_some_and(|line| line.starts_with("| other: majority | one: majority | 30 |")),
         "{markdown}"
     );
+    assert!(!one.join("summary.json").exists());
+    stdout(&rerank(&["report", text(&one)]));
     // 2 x 1000 parameters x (30 + 100 tokens).
     let summary = json(&one.join("summary.json"));
     let flops = summary
@@ -174,6 +176,13 @@ fn runs_are_compared_on_the_problems_they_share() {
         1,
         "none/run.json",
     );
+    let twice = part[0].to_owned() + "\n" + part[1] + "\n" + part[0];
+    fs::write(other.join("traces.jsonl"), twice).unwrap();
+    refuses(
+        &["report", text(&other)],
+        1,
+        "line 3: problem 10 has a line already, line 1",
+    );
     fs::write(other.join("traces.jsonl"), "").unwrap();
     refuses(&["report", text(&other)], 1, "holds no traces yet");
 }
@@ -185,7 +194,7 @@ fn a_report_says_what_its_numbers_lack() {
     let warned = |text: &str| {
         [
             "are solved so far",
-            "rows are left out",
+            "left out for a gold",
             "Drawing ended early",
         ]
         .map(|warning| text.contains(warning))
@@ -221,7 +230,7 @@ fn a_report_says_what_its_numbers_lack() {
     }
     for part in [
         "40 of 50 problems are solved so far",
-        "1 rows are left out, because their gold answer cannot be read: 7 (\"February 3rd\").",
+        "1 row left out for a gold answer that cannot be read: 7 (\"February 3rd\").",
         "ended early on 1 of 40 problems",
     ] {
         assert!(said.contains(part), "{said}");

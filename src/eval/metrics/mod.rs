@@ -155,16 +155,18 @@ pub struct Summary {
     /// over smaller N are biased: drawing ended when the leader was ahead.
     #[serde(default)]
     pub settled: usize,
+    /// Problems that do not fit the reasoner's context, so that they have no candidates.
+    #[serde(default)]
+    pub too_long: usize,
     /// How well scores tell right from wrong.
     pub calibration: Option<Calibration>,
     /// Verdicts, by name and reason.
     pub verdicts: Vec<(String, usize)>,
     /// Programs executed, by outcome.
     pub executions: Vec<(String, usize)>,
-    /// Tokens evaluated and generated, by all models.
-    pub tokens: u64,
-    /// Whether the costs below count 4 bytes of text as a token, as for a recording, which tells
-    /// no tokens.
+    /// Tokens evaluated and generated, by all models; `None` of a recording, which tells no tokens.
+    pub tokens: Option<u64>,
+    /// Whether the costs below count 4 bytes of text as a token, for want of told ones.
     pub tokens_estimated: bool,
     /// Wall-clock time of all solves, in seconds.
     pub seconds: f64,
@@ -221,8 +223,8 @@ pub fn has_scores(trace: &Trace) -> bool {
     trace.candidates.iter().any(|traced| traced.score.is_some())
 }
 
-/// The ways that mean something for these traces.
-pub fn ways(traces: &[Trace]) -> Vec<Way> {
+/// The ways that mean something for these traces; where the answer is a letter, programs compute none.
+pub fn ways(traces: &[Trace], rule: Rule) -> Vec<Way> {
     let beside = |one: &TracedCandidate| one.verdict != Verdict::Unclear(Reason::Itself);
     let executed = |trace: &&Trace| {
         let mut candidates = trace.candidates.iter();
@@ -230,13 +232,13 @@ pub fn ways(traces: &[Trace]) -> Vec<Way> {
     };
     let mut executed = traces.iter().filter(executed);
     let judged = executed.clone().next().is_some();
-    let voted = executed.any(|trace| trace.task == Task::Math);
+    let voted = rule != Rule::Choice && executed.any(|trace| trace.task == Task::Math);
     Way::all(traces.iter().any(has_scores), judged, voted)
 }
 
 /// Summarises the traces of one run; `graded` is what [`grade`] made of them.
 pub fn summarise(traces: &[Trace], graded: &[Graded], setting: &Setting) -> Summary {
-    let ways = ways(traces);
+    let ways = ways(traces, setting.rule);
     let numbers = curve::numbers(traces, graded, &ways, setting);
     let last = |way: Way| {
         let place = ways.iter().position(|one| *one == way)?;
@@ -263,13 +265,15 @@ pub fn summarise(traces: &[Trace], graded: &[Graded], setting: &Setting) -> Summ
     let verdicts = graded
         .iter()
         .flat_map(|graded| graded.verdicts.iter().copied().map(verdict_name));
-    let settled = traces
-        .iter()
-        .filter(|trace| trace.stopped.is_some_and(|it| it.why == Why::Settled));
+    let stopped = |why: fn(Why) -> bool| {
+        let stopped = traces.iter().filter_map(|trace| trace.stopped);
+        stopped.filter(|stopped| why(stopped.why)).count()
+    };
     let tokens = |trace: &Trace| {
         let tokens = trace.tokens;
         tokens.prompt + tokens.sample + tokens.translate + tokens.score
     };
+    let untold = cost::is_untold(traces);
     let Parameters {
         reasoner,
         coder,
@@ -290,16 +294,16 @@ pub fn summarise(traces: &[Trace], graded: &[Graded], setting: &Setting) -> Summ
             .iter()
             .any(|way| way.needs_programs())
             .then(|| filtered(graded)),
-        settled: settled.count(),
+        settled: stopped(|why| why == Why::Settled),
+        too_long: stopped(|why| matches!(why, Why::TooLong { .. })),
         calibration: calibration::calibration(graded, &lengths),
         verdicts: counted(verdicts),
         executions: counted(outcomes),
-        tokens: traces.iter().map(tokens).sum(),
-        tokens_estimated: cost::is_untold(traces),
+        tokens: (!untold).then(|| traces.iter().map(tokens).sum()),
+        tokens_estimated: untold,
         seconds: traces
             .iter()
-            .map(|trace| trace.timings_ms.total)
-            .sum::<f64>()
+            .fold(0.0, |sum, trace| sum + trace.timings_ms.total)
             / 1e3,
         parameters: (reasoner, coder, verifier),
         curves: numbers.curves,

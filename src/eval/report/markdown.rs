@@ -7,8 +7,8 @@ use crate::eval::metrics::{Comparison, Curve, Point, Summary};
 use super::{
     Run, models,
     wording::{
-        difference, p_of, p_resampled, percent, percent_or_dash, quantity, seconds, warnings,
-        whole, with_interval,
+        difference, p_of, p_resampled, percent, percent_or_dash, plural, quantity, seconds,
+        warnings, whole, with_interval,
     },
 };
 
@@ -42,8 +42,8 @@ fn of_run(text: &mut String, run: &Run) {
     line(
         text,
         &format!(
-            "{} problems, {:.1} candidates each, seed {}, rerank {}; {}.",
-            whole(summary.problems),
+            "{}, {:.1} candidates each, seed {}, rerank {}; {}.",
+            plural(summary.problems, "problem"),
             summary.samples_mean,
             description.seed,
             description.version,

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     answer::Rule,
-    eval::metrics::{self, Comparison, Graded, Way, verdict_name},
+    eval::metrics::{Comparison, Graded, Way, verdict_name},
     problem::Task,
     trace::{Outcome, Trace, TracedCandidate},
 };
@@ -262,10 +262,7 @@ fn of_comparison(one: &Comparison) -> Value {
 
 /// Adds a run's problems: a list of all, and chunks that hold their candidates.
 fn pack(page: &mut String, index: usize, run: &Run) {
-    let ways: Vec<Way> = metrics::ways(&run.traces)
-        .into_iter()
-        .filter(|way| way.answers())
-        .collect();
+    let ways: Vec<Way> = run.ways().into_iter().filter(|way| way.answers()).collect();
     let problems: Vec<(&Trace, &Graded)> = run.traces.iter().zip(&run.graded).collect();
     let details: Vec<String> = problems
         .par_iter()

@@ -249,7 +249,7 @@ pub fn histogram(histogram: &Histogram) -> String {
     add(
         &mut svg,
         format_args!(
-            r#"<text class="axis" x="{:.1}" y="{:.1}" text-anchor="middle">score</text></svg>"#,
+            r#"<text class="axis" x="{:.1}" y="{:.1}" text-anchor="middle">score (the outermost bars count what lies beyond, too)</text></svg>"#,
             (left + right) / 2.0,
             bottom + 40.0
         ),

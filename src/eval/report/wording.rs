@@ -1,7 +1,11 @@
 //! Numbers as people read them, the same in tables, text and page.
 
 use super::Run;
-use crate::eval::metrics::{Comparison, Estimate, estimate::RESAMPLES};
+use crate::{
+    answer::Rule,
+    eval::metrics::{Comparison, Estimate, estimate::RESAMPLES},
+    trace::Trace,
+};
 
 /// `0.853` as `85.3 %`.
 pub fn percent(share: f64) -> String {
@@ -92,10 +96,28 @@ pub fn warnings(run: &Run) -> Vec<String> {
             ""
         };
         warnings.push(format!(
-            "{} rows are left out, because their gold answer cannot be read: {}{more}.",
-            whole(unreadable.len()),
+            "{} left out for a gold answer that cannot be read: {}{more}.",
+            plural(unreadable.len(), "row"),
             named.join(", ")
         ));
+    }
+    let too_long = run.summary.too_long;
+    if too_long > 0 {
+        warnings.push(format!(
+            "{} longer than the reasoner's context, counted as not solved.",
+            plural(too_long, "problem")
+        ));
+    }
+    let computes = |trace: &Trace| {
+        let mut candidates = trace.candidates.iter();
+        candidates.any(|traced| traced.execution.is_some())
+    };
+    if description.answers == Rule::Choice && run.traces.iter().any(computes) {
+        warnings.push(
+            "The answer is a letter and programs compute values: nothing can be filtered by them, and \
+             a candidate that is a program is never right."
+                .to_owned(),
+        );
     }
     let settled = run.summary.settled;
     if settled > 0 {
@@ -108,6 +130,12 @@ pub fn warnings(run: &Run) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// So many of something: `1 problem`, `1,319 problems`.
+pub fn plural(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", whole(count))
 }
 
 /// A whole number with its thousands apart: `1,319`.
