@@ -21,6 +21,7 @@ use rerank::{
         fixture::{self, Geometry},
         gguf::Precision,
         llama::{Resources, time_inside},
+        to_the_end,
     },
     problem::Question,
 };
@@ -198,12 +199,11 @@ fn score(model: &mut LlamaCpp, count: usize, prompt: usize, tokens: usize) -> (f
         })
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let quiet = |_: usize, _: usize| {};
     let mut time = |texts: &[&[&str]]| {
         let started = Instant::now();
         let mut scores: Vec<f64> = Vec::new();
         for texts in texts {
-            let scored = model.score(&request, texts, &quiet).expect("it fits");
+            let scored = model.score(&request, texts, &to_the_end).expect("it fits");
             scores.extend(scored.scores.into_iter().flatten());
         }
         (started.elapsed().as_secs_f64(), scores)

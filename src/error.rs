@@ -86,6 +86,9 @@ pub enum Error {
     /// Options that contradict each other or the files they meet.
     #[error("{0}")]
     Options(String),
+    /// Work that was given up half-way because whoever asked for it said so.
+    #[error("it was interrupted")]
+    Interrupted,
     /// The sandbox itself is broken (a program that fails is an `Outcome`, not this).
     #[error("sandbox: {0}")]
     Sandbox(String),

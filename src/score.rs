@@ -5,21 +5,21 @@
 
 use crate::{
     error::{Error, Result},
-    model::{LanguageModel, Progress, Request, Scored, Usage},
+    model::{LanguageModel, Request, Scored, Usage, Watch},
     problem::Question,
     trace::{Candidate, Score},
 };
 
 /// One score per candidate's text; `None` where the verifier gives none that is a number: a recording
-/// without it, a candidate longer than the context, a broken model.
+/// without it, a question or a candidate longer than the context, a broken model.
 ///
 /// # Errors
-/// What the model reports.
+/// What the model reports; a `watch` that breaks.
 pub fn score(
     question: &Question,
     texts: &[&str],
     verifier: &mut dyn LanguageModel,
-    progress: Progress,
+    watch: Watch,
 ) -> Result<(Vec<Option<Score>>, Usage)> {
     let request = Request {
         question,
@@ -29,7 +29,7 @@ pub fn score(
         samples: 0,
         seed: 0,
     };
-    let scored = fitting(verifier.score(&request, texts, progress), texts.len())?;
+    let scored = fitting(verifier.score(&request, texts, watch), texts.len())?;
     let finite = scored
         .scores
         .into_iter()
@@ -53,11 +53,12 @@ fn fitting(scored: Result<Scored>, texts: usize) -> Result<Scored> {
 /// (Coder-Reviewer, arXiv 2211.16490, section 3: log p(x|y) + log p(y|x), each by its length).
 ///
 /// # Errors
-/// What the model reports.
+/// As [`score`].
 pub fn score_backwards(
     question: &Question,
     candidates: &[Candidate],
     reviewer: &mut dyn LanguageModel,
+    watch: Watch,
 ) -> Result<(Vec<Option<Score>>, Usage)> {
     let mut scores = Vec::with_capacity(candidates.len());
     let mut usage = Usage::default();
@@ -74,7 +75,7 @@ pub fn score_backwards(
             samples: 0,
             seed: 0,
         };
-        let scored = fitting(reviewer.score(&request, &[&question.text], &|_, _| {}), 1)?;
+        let scored = fitting(reviewer.score(&request, &[&question.text], watch), 1)?;
         usage += scored.usage;
         let backwards = scored.scores.first().copied().flatten();
         let both = backwards.map(|score| score + candidate.logprob_mean.unwrap_or(0.0));

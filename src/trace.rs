@@ -388,7 +388,7 @@ pub struct Stopped {
 pub enum Why {
     /// The leading answer was unlikely to be overtaken.
     Settled,
-    /// Somebody asked for it; candidates are those that had ended.
+    /// Somebody asked for it; candidates are those that had ended, and none is scored.
     Interrupted,
     /// No candidate can be drawn: prompt and one more token do not fit the reasoner's context.
     TooLong {

@@ -27,7 +27,7 @@ use rerank::{
     task::{Benchmark, Problems},
 };
 
-use super::{ModelArguments, bar, cache_folder, models, open_replay, open_sandbox, report, solve};
+use super::{bar, cache_folder, models, open_replay, open_sandbox, report, solving::Solving};
 
 /// Solve a benchmark and report how each selector does
 #[derive(Args)]
@@ -70,7 +70,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    models: ModelArguments,
+    solving: Solving,
     /// Folder for samples and scores, so that none is computed twice: another --select or --filter
     /// draws nothing, a larger -n only what is new [default: the user's cache folder]
     #[arg(long, value_name = "DIR")]
@@ -116,7 +116,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         unreadable,
     } = problems(&arguments, &benchmark)?;
     problems.truncate(arguments.limit.unwrap_or(usize::MAX));
-    if arguments.models.replay.is_none() {
+    if arguments.solving.roles.replay.is_none() {
         for problem in &mut problems {
             problem.question.text = benchmark.asked(&problem.question.text);
         }
@@ -124,13 +124,13 @@ pub fn run(arguments: Arguments) -> Result<()> {
     if problems.is_empty() {
         bail!("there are no problems to solve");
     }
-    let mut loaded = arguments.models.load(benchmark.task)?;
-    if arguments.models.replay.is_none() && !arguments.no_cache {
+    let mut loaded = arguments.solving.load(benchmark.task)?;
+    if arguments.solving.roles.replay.is_none() && !arguments.no_cache {
         let mut folder = match &arguments.cache {
             Some(folder) => folder.clone(),
             None => cache_folder()?.join("samples"),
         };
-        if arguments.models.file.deterministic {
+        if arguments.solving.drawing.deterministic {
             // What was drawn without it depends on what else ran then.
             folder.push("deterministic");
         }
@@ -141,7 +141,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
         loaded.models = cached.collect::<rerank::Result<_>>()?;
     }
     let sandbox = open_sandbox()?;
-    let options = solve::options(&arguments.models, &loaded, benchmark.task, benchmark.rule);
+    let options = arguments
+        .solving
+        .options(&loaded, benchmark.task, benchmark.rule);
 
     let roles = [
         ("reasoner", Some(loaded.reasoner)),
@@ -262,7 +264,7 @@ pub fn warn(message: &str) {
 }
 
 fn problems(arguments: &Arguments, benchmark: &Benchmark) -> Result<Problems> {
-    let replay = arguments.models.replay.as_ref();
+    let replay = arguments.solving.roles.replay.as_ref();
     let replay = replay.map(|path| open_replay(path)).transpose()?;
     if let Some(replay) = replay.as_ref().filter(|_| !arguments.force) {
         benchmark.check_recording(replay)?;

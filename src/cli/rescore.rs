@@ -15,7 +15,7 @@ use rerank::{
     model::manifest::Role,
 };
 
-use super::{ModelFile, bar, eval};
+use super::{bar, eval, loading::Loading};
 
 /// Score the candidates of an earlier run with another verifier, into a run of its own
 #[derive(Args)]
@@ -37,16 +37,17 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
-    file: ModelFile,
+    loading: Loading,
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
     super::keep(&[&arguments.run], &arguments.out)?;
-    let mut verifier = arguments.file.load(&arguments.verifier, Role::Verifier)?;
-    let minus = arguments.minus.as_ref();
-    let mut minus = minus
-        .map(|name| arguments.file.load(name, Role::Reasoner))
-        .transpose()?;
+    let mut names = vec![(arguments.verifier.as_str(), Role::Verifier)];
+    let minus = arguments.minus.as_deref();
+    names.extend(minus.map(|name| (name, Role::Reasoner)));
+    let mut models = arguments.loading.load(&names, names.len() as u64, false)?;
+    let mut minus = minus.and_then(|_| models.pop());
+    let mut verifier = models.swap_remove(0);
 
     let bar = bar("rescore", 0);
     let Rescored { problems, partly } = rescore(

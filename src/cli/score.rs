@@ -1,7 +1,7 @@
 //! `rerank score`: a verifier's numbers for given candidates.
 
 use std::{
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     path::PathBuf,
 };
 
@@ -9,12 +9,12 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
     jsonl,
-    model::{LanguageModel, LlamaCpp, Request, manifest::Role},
+    model::{LanguageModel, LlamaCpp, Request, manifest::Role, to_the_end},
     problem::Question,
 };
 use serde_json::{Map, Value, json};
 
-use super::{ModelFile, bar, read_bytes};
+use super::{bar, loading::Loading, read_bytes};
 
 /// Score candidates: JSON lines {"question","candidates":[...]} gain "scores"
 #[derive(Args)]
@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = super::TaskArgument::Math)]
     task: super::TaskArgument,
     #[command(flatten)]
-    file_options: ModelFile,
+    loading: Loading,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -54,9 +54,8 @@ enum Reward {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let bytes = read_bytes(&arguments.file)?;
-    let mut verifier = arguments
-        .file_options
-        .load(&arguments.verifier, Role::Verifier)?;
+    let names = [(arguments.verifier.as_str(), Role::Verifier)];
+    let mut verifier = arguments.loading.load(&names, 1, false)?.swap_remove(0);
     let reward = arguments.reward;
     if reward == Some(Reward::Head) && !verifier.has_head() {
         bail!(
@@ -72,7 +71,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
     }
     let lines: Vec<Result<&str, String>> = jsonl::lines(&bytes).map(|(_, line)| line).collect();
     let bar = bar("score", lines.len() as u64);
-    let mut out = BufWriter::new(io::stdout().lock());
+    // Line by line: whoever ends it has what is finished.
+    let mut out = io::stdout().lock();
     for line in &lines {
         writeln!(
             out,
@@ -162,12 +162,11 @@ fn scores(
     reward: Option<Reward>,
     minus_base: bool,
 ) -> rerank::Result<Vec<Option<f64>>> {
-    let quiet = |_, _| {};
     if !minus_base && reward.is_none_or(|reward| reward == Reward::Head) {
-        return Ok(verifier.score(request, texts, &quiet)?.scores);
+        return Ok(verifier.score(request, texts, &to_the_end)?.scores);
     }
     let mut of = |with_adapter: bool| -> rerank::Result<Vec<Option<f64>>> {
-        let (logprobs, _) = verifier.logprobs(request, texts, with_adapter, &quiet)?;
+        let (logprobs, _) = verifier.logprobs(request, texts, with_adapter, &to_the_end)?;
         let number = |logprob: &rerank::model::llama::Logprob| match reward {
             Some(Reward::Sum) => logprob.sum,
             _ => logprob.mean(),

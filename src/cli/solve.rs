@@ -12,17 +12,14 @@ use indicatif::ProgressBar;
 use rerank::{
     answer::Rule,
     eval::metrics::{has_scores, rankings},
-    execute::Limits,
-    model::Sampling,
-    probe::Probing,
-    problem::{Interface, Question, Task},
+    problem::{Interface, Question},
     select::Selector,
-    solve::{self, Models, Options, Stage},
+    solve::{self, Models, Stage},
     task::code::called,
-    trace::{Outcome, Reason, Trace, TracedCandidate, Verdict},
+    trace::{Outcome, Reason, Stopped, Trace, TracedCandidate, Verdict, Why},
 };
 
-use super::{Loaded, ModelArguments, TaskArgument, bar, open_sandbox};
+use super::{TaskArgument, bar, open_sandbox, solving::Solving};
 
 /// Answer one question: sample, translate, run, filter, score, choose
 #[derive(Args)]
@@ -42,36 +39,10 @@ pub struct Arguments {
     #[arg(long, value_name = "TEST")]
     example: Vec<String>,
     #[command(flatten)]
-    models: ModelArguments,
+    solving: Solving,
     /// Print the trace as one line of JSON
     #[arg(long)]
     json: bool,
-}
-
-/// The options of a solve as the command line gives them.
-pub(super) fn options(
-    arguments: &ModelArguments,
-    loaded: &Loaded,
-    task: Task,
-    rule: Rule,
-) -> Options {
-    Options {
-        samples: arguments.samples.into(),
-        until: arguments.until(),
-        sampling: arguments.sampling(),
-        translating: Sampling {
-            temperature: 0.0,
-            ..Sampling::default()
-        },
-        limits: Limits::default(),
-        code_mode: arguments.code_mode,
-        probing: Probing::default(),
-        rule,
-        selector: arguments.selector(loaded),
-        filter: arguments.filter(task),
-        seed: arguments.seed,
-        interrupted: super::interrupted(),
-    }
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
@@ -81,9 +52,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
         task: arguments.task.into(),
         interface: interface(arguments.example)?,
     };
-    let mut loaded = arguments.models.load(question.task)?;
+    let mut loaded = arguments.solving.load(question.task)?;
     let sandbox = open_sandbox()?;
-    let options = options(&arguments.models, &loaded, question.task, Rule::Math);
+    let options = arguments
+        .solving
+        .options(&loaded, question.task, Rule::Math);
 
     let bar = bar("solve", 0);
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -200,7 +173,8 @@ fn footer(trace: &Trace, rule: Rule) -> String {
         .answer
         .as_deref()
         .unwrap_or("none of the candidates ends in an answer");
-    let mut lines = vec![format!("answer: {answer}   (by {})", trace.ranking.rule)];
+    let mut lines: Vec<String> = trace.stopped.iter().map(early).collect();
+    lines.push(format!("answer: {answer}   (by {})", trace.ranking.rule));
     let by_selector = rankings(trace, rule)
         .into_iter()
         .filter(|(selector, ..)| *selector == Selector::Majority || has_scores(trace))
@@ -232,6 +206,30 @@ fn footer(trace: &Trace, rule: Rule) -> String {
         timings.translate, timings.execute, timings.score, timings.total
     ));
     lines.join("\n")
+}
+
+/// Of how many candidates the answer is, where drawing ended early.
+fn early(stopped: &Stopped) -> String {
+    let Stopped { asked, kept, .. } = stopped;
+    match (stopped.why, stopped.confidence) {
+        (Why::Interrupted, _) if kept == asked => {
+            format!("stopped by Ctrl-C with all {asked} candidates drawn and none scored")
+        }
+        (Why::Interrupted, _) => format!(
+            "stopped by Ctrl-C with {kept} of {asked} candidates drawn and none scored; the answer is of those"
+        ),
+        (Why::TooLong { needed, allowed }, _) => {
+            format!(
+                "no candidate is drawn: {needed} tokens are needed, the context allows {allowed}"
+            )
+        }
+        (Why::Settled, confidence) => {
+            let surely = confidence.unwrap_or_default() * 100.0;
+            format!(
+                "drawing ended early: {kept} of {asked} candidates settle the answer ({surely:.1} % sure)"
+            )
+        }
+    }
 }
 
 fn program_gives(traced: &TracedCandidate) -> String {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{LanguageModel, LlamaCpp, Request, Usage, llama::Logprob},
+    model::{LanguageModel, LlamaCpp, Request, Usage, llama::Logprob, to_the_end},
     problem::Question,
     score,
     trace::{Score, Trace},
@@ -110,7 +110,7 @@ fn scored(
         .map(|traced| traced.candidate.text.as_str())
         .collect();
     let (scores, usage) = match minus {
-        None => score::score(&question, &texts, verifier, &|_, _| {})?,
+        None => score::score(&question, &texts, verifier, &to_the_end)?,
         Some(base) => match gains(&question, &texts, verifier, base) {
             Err(Error::Context { .. }) => (vec![None; texts.len()], Usage::default()),
             gains => gains?,
@@ -139,9 +139,8 @@ fn gains(
         samples: 0,
         seed: 0,
     };
-    let quiet = |_, _| {};
-    let (of_verifier, mut usage) = verifier.logprobs(&request, texts, true, &quiet)?;
-    let (of_base, more) = base.logprobs(&request, texts, true, &quiet)?;
+    let (of_verifier, mut usage) = verifier.logprobs(&request, texts, true, &to_the_end)?;
+    let (of_base, more) = base.logprobs(&request, texts, true, &to_the_end)?;
     usage += more;
     let sum = |logprob: Option<Logprob>| logprob.map(|logprob| logprob.sum);
     let pairs = of_verifier.into_iter().zip(of_base);

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 use self::store::{Kept, Store};
 use super::{
-    Finished, Generation, LanguageModel, Message, Progress, Prompts, Request, Sampling, Scored,
-    Ticket, Usage,
+    Finished, Generation, LanguageModel, Message, Prompts, Request, Sampling, Scored, Ticket,
+    Usage, Watch,
 };
 use crate::{error::Result, problem::Question};
 
@@ -241,12 +241,7 @@ impl LanguageModel for Cached {
         self.kept.len() + self.model.pending()
     }
 
-    fn score(
-        &mut self,
-        request: &Request,
-        continuations: &[&str],
-        progress: Progress,
-    ) -> Result<Scored> {
+    fn score(&mut self, request: &Request, continuations: &[&str], watch: Watch) -> Result<Scored> {
         let keys: Vec<String> = continuations
             .iter()
             .map(|text| score_key(request, text))
@@ -263,7 +258,7 @@ impl LanguageModel for Cached {
         let mut usage = Usage::default();
         if !places.is_empty() {
             let missing: Vec<&str> = places.iter().map(|place| continuations[*place]).collect();
-            let scored = self.model.score(request, &missing, progress)?;
+            let scored = self.model.score(request, &missing, watch)?;
             usage = scored.usage;
             // Tokens are known of all together alone: each has an equal share of them.
             let tokens = usage.tokens_prompt + usage.tokens_continued;

@@ -17,7 +17,7 @@ pub use self::backend::{backend, time_inside};
 pub use self::tree::Logprob;
 use self::{context::Context, run::Run, weights::Weights};
 use super::{
-    Finished, LanguageModel, Message, Progress, Prompts, Request, Sampling, Scored, Ticket, Usage,
+    Finished, LanguageModel, Message, Prompts, Request, Sampling, Scored, Ticket, Usage, Watch,
     chat, hub::parts,
 };
 use crate::{
@@ -45,8 +45,13 @@ pub use tokenizer::Tokenizer;
 pub struct Resources {
     /// CPU threads.
     pub threads: usize,
-    /// Bytes of key-value cache; fewer samples run at once where it is small.
+    /// Bytes of key-value cache of all contexts together; fewer samples run at once where they are
+    /// few. Weights and what llama.cpp computes in come on top.
     pub kv_bytes_max: u64,
+    /// Contexts among which these bytes are divided equally: one for each model that draws, and one
+    /// more for each that scores. All are kept while the process lasts, since questions are at
+    /// different stages at the same time.
+    pub kv_contexts: u64,
     /// Layers kept on the GPU, where the binary was built for one.
     pub gpu_layers: u32,
     /// Whether a text must not depend on what else runs at the time, at some cost in speed.
@@ -60,9 +65,17 @@ impl Default for Resources {
         Self {
             threads: num_cpus::get_physical(),
             kv_bytes_max: memory::free_bytes() / 4,
+            kv_contexts: 1,
             gpu_layers: u32::MAX,
             deterministic: false,
         }
+    }
+}
+
+impl Resources {
+    /// Bytes of key-value cache that one context may take.
+    fn kv_bytes_each(&self) -> u64 {
+        self.kv_bytes_max / self.kv_contexts.max(1)
     }
 }
 
@@ -197,10 +210,10 @@ impl LlamaCpp {
         request: &Request,
         continuations: &[&str],
         adapted: bool,
-        progress: Progress,
+        watch: Watch,
     ) -> Result<(Vec<Option<Logprob>>, Usage)> {
         let asked = self.role.asked(request, continuations)?;
-        asked.logprobs(&self.role, &mut self.scoring, adapted, progress)
+        asked.logprobs(&self.role, &mut self.scoring, adapted, watch)
     }
 }
 
@@ -223,6 +236,11 @@ impl Role {
         if tokens.starts_with(&[bos, bos]) {
             // The template wrote one, the tokenizer another.
             tokens.remove(0);
+        }
+        if tokens.is_empty() {
+            return Err(
+                self.error("the conversation has no tokens, so there is nothing to continue")
+            );
         }
         Ok(tokens)
     }
@@ -262,6 +280,27 @@ impl Role {
             });
         }
         Ok(())
+    }
+
+    /// Says that what is to be done needs more bytes of key-value cache than there are for it.
+    fn cache_too_small(&self, needed: u64, what: &str, instead: &str) -> Error {
+        let Resources {
+            kv_bytes_max,
+            kv_contexts,
+            ..
+        } = self.resources;
+        let allowed = match kv_contexts {
+            0 | 1 => format!("{kv_bytes_max} are allowed"),
+            parts => format!(
+                "of the {kv_bytes_max} that are allowed it has one part in {parts}, because every \
+                 model that draws has one and every model that scores has one"
+            ),
+        };
+        let enough = needed.saturating_mul(kv_contexts.max(1));
+        self.error(format!(
+            "{needed} bytes of key-value cache are needed {what}, and {allowed}; allow {enough} with \
+             --kv-budget{instead}"
+        ))
     }
 
     fn error(&self, reason: impl Into<String>) -> Error {
@@ -320,18 +359,12 @@ impl LanguageModel for LlamaCpp {
         self.drawing.pending()
     }
 
-    fn score(
-        &mut self,
-        request: &Request,
-        continuations: &[&str],
-        progress: Progress,
-    ) -> Result<Scored> {
+    fn score(&mut self, request: &Request, continuations: &[&str], watch: Watch) -> Result<Scored> {
         let asked = self.role.asked(request, continuations)?;
         if let Some(head) = &self.head {
-            return asked.head_scores(&self.role, &mut self.scoring, head, progress);
+            return asked.head_scores(&self.role, &mut self.scoring, head, watch);
         }
-        let (logprobs, mut usage) =
-            asked.logprobs(&self.role, &mut self.scoring, true, progress)?;
+        let (logprobs, mut usage) = asked.logprobs(&self.role, &mut self.scoring, true, watch)?;
         let compares = |objective: &Objective| objective.needs_reference();
         let Some(objective) = self.objective.filter(compares) else {
             let scores = logprobs.iter();
@@ -342,7 +375,7 @@ impl LanguageModel for LlamaCpp {
             });
         };
         // As in training: how much likelier the adapter has made a solution.
-        let (of_base, more) = asked.logprobs(&self.role, &mut self.scoring, false, progress)?;
+        let (of_base, more) = asked.logprobs(&self.role, &mut self.scoring, false, watch)?;
         usage += more;
         let scores = logprobs.iter().zip(&of_base).map(|(adapted, base)| {
             let (adapted, base) = ((*adapted)?, (*base)?);

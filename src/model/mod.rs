@@ -3,11 +3,19 @@
 //! In: [`Request`]s (messages and how many samples), as they come. Out: [`Generation`]s, as they
 //! finish, or one score per continuation. Only this folder knows how a model is run.
 
-use std::{collections::HashMap, ops::AddAssign, time::Duration};
+use std::{
+    collections::HashMap,
+    ops::{AddAssign, ControlFlow},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Result, problem::Question, trace::Stop};
+use crate::{
+    error::{Error, Result},
+    problem::Question,
+    trace::Stop,
+};
 
 pub mod cache;
 pub mod llama;
@@ -32,6 +40,15 @@ pub use replay::Replay;
 
 /// Called as work goes on, with steps done and steps in all.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// Called every moment of a long piece of work, with steps done and steps in all; at a break the work
+/// is given up with [`crate::Error::Interrupted`].
+pub type Watch<'a> = &'a (dyn Fn(usize, usize) -> ControlFlow<()> + Sync);
+
+/// A [`Watch`] that lets work come to its end.
+pub fn to_the_end(_done: usize, _all: usize) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
 
 /// Something that continues a conversation and scores continuations.
 ///
@@ -81,16 +98,11 @@ pub trait LanguageModel {
 
     /// Scores continuations of one request: the mean log-probability per token, the turn's end
     /// included, in nats (SimPO's reward, arXiv 2405.14734 eq. 4, without its factor beta).
-    /// `None` where a recording holds no score.
+    /// `None` where a recording holds no score, and for a continuation that does not fit the context.
     ///
     /// # Errors
-    /// A continuation that does not fit the context; a failure of the backend.
-    fn score(
-        &mut self,
-        request: &Request,
-        continuations: &[&str],
-        progress: Progress,
-    ) -> Result<Scored>;
+    /// A prompt that does not fit the context; a `watch` that breaks; a failure of the backend.
+    fn score(&mut self, request: &Request, continuations: &[&str], watch: Watch) -> Result<Scored>;
 
     /// Draws every continuation of each request, in the order of the requests. For a model that has
     /// nothing else to do: what else it was given is lost.
@@ -107,12 +119,7 @@ pub trait LanguageModel {
         for request in requests {
             match self.submit(request, sampling) {
                 Ok(ticket) => tickets.push(ticket),
-                Err(error) => {
-                    tickets
-                        .iter()
-                        .for_each(|ticket| drop(self.cancel(ticket.id)));
-                    return Err(error);
-                }
+                Err(error) => return Err(given_up(self, &tickets, error)),
             }
         }
         let all = tickets.iter().map(|ticket| ticket.samples).sum();
@@ -131,7 +138,11 @@ pub trait LanguageModel {
         let mut done = 0;
         progress(0, all);
         while self.pending() > 0 {
-            for ended in self.step()? {
+            let ended = match self.step() {
+                Ok(ended) => ended,
+                Err(error) => return Err(given_up(self, &tickets, error)),
+            };
+            for ended in ended {
                 let Some(request) = place.get(&ended.ticket).copied() else {
                     continue;
                 };
@@ -149,6 +160,14 @@ pub trait LanguageModel {
             usage,
         })
     }
+}
+
+/// Leaves nothing behind of requests that met an error: what comes next must not meet it again.
+fn given_up<M: LanguageModel + ?Sized>(model: &mut M, tickets: &[Ticket], error: Error) -> Error {
+    for ticket in tickets {
+        model.cancel(ticket.id);
+    }
+    error
 }
 
 /// A request that a model has taken on.

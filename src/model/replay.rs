@@ -17,9 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Finished, Generation, LanguageModel, Progress, Request, Sampling, Scored, Ticket, Usage,
-};
+use super::{Finished, Generation, LanguageModel, Request, Sampling, Scored, Ticket, Usage, Watch};
 use crate::{
     answer::{self, Rule},
     error::{Error, Result, in_words},
@@ -217,7 +215,7 @@ impl LanguageModel for Replay {
         &mut self,
         request: &Request,
         continuations: &[&str],
-        _progress: Progress,
+        _watch: Watch,
     ) -> Result<Scored> {
         let recorded = &self.row(request.question)?.candidates;
         let score = |text: &str| recorded.iter().find(|sample| sample.text == text)?.score;

@@ -297,15 +297,28 @@ impl<'q> Open<'q> {
             outputs.push(draft.outputs);
         }
 
-        let scores = match interrupted {
-            true => vec![None; candidates.len()],
-            false => {
-                tally.expect(Stage::Score, candidates.len());
-                let scores = self.scores(&candidates, &descriptions, models)?;
-                candidates.iter().for_each(|_| tally.done(Stage::Score));
-                scores
+        let mut scores = vec![None; candidates.len()];
+        if !interrupted {
+            tally.expect(Stage::Score, candidates.len());
+            match self.scores(&candidates, &descriptions, models) {
+                Ok(all) => {
+                    scores = all;
+                    candidates.iter().for_each(|_| tally.done(Stage::Score));
+                }
+                // Half of them scored would be compared with half that are not.
+                Err(Error::Interrupted) => {
+                    let kept = candidates.len();
+                    self.stopped = Some(Stopped {
+                        why: Why::Interrupted,
+                        asked: self.options.samples,
+                        begun: self.stopped.map_or(kept, |stopped| stopped.begun),
+                        kept,
+                        confidence: None,
+                    });
+                }
+                Err(error) => return Err(error),
             }
-        };
+        }
 
         let started = Instant::now();
         let answers: Vec<Option<&str>> = candidates

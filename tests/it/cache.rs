@@ -9,8 +9,8 @@ use std::{cell::RefCell, collections::VecDeque, fs, path::Path, rc::Rc};
 use rerank::{
     Result,
     model::{
-        Finished, Generation, LanguageModel, Message, Progress, Request, Sampling, Scored, Ticket,
-        Usage, cache::Cached,
+        Finished, Generation, LanguageModel, Message, Request, Sampling, Scored, Ticket, Usage,
+        Watch, cache::Cached, to_the_end,
     },
     problem::Question,
     trace::Stop,
@@ -93,7 +93,7 @@ impl LanguageModel for Counting {
         self.waiting.len()
     }
 
-    fn score(&mut self, _: &Request, texts: &[&str], _: Progress) -> Result<Scored> {
+    fn score(&mut self, _: &Request, texts: &[&str], _: Watch) -> Result<Scored> {
         self.scored
             .borrow_mut()
             .extend(texts.iter().map(|text| (*text).to_owned()));
@@ -316,7 +316,7 @@ fn scores_are_kept_and_missing_ones_computed_together() {
         let scored = model.scored.clone();
         let mut model = Cached::new(Box::new(model), folder.path()).unwrap();
         let got = model
-            .score(&request(&question, 0), texts, &|_, _| {})
+            .score(&request(&question, 0), texts, &to_the_end)
             .unwrap();
         let tokens = got.usage.tokens_prompt + got.usage.tokens_continued;
         (got.scores, tokens, scored.take())

@@ -833,6 +833,29 @@ fn an_option_of_another_objective_is_refused() {
 }
 
 #[test]
+fn an_option_that_a_command_does_not_use_is_refused() {
+    let refuses_option = |command: &[&str], option: &[&str]| {
+        let says = format!("'{}", option[0]);
+        refuses(&[command, option].concat(), 2, &says);
+    };
+    // Scores depend on no company, and a recording holds what it holds.
+    let rescore = ["rescore", "x", "--verifier", "builtin", "--out", "y"];
+    for scores in [&["score", "x", "--verifier", "builtin"][..], &rescore] {
+        refuses_option(scores, &["--deterministic"]);
+    }
+    let replay = ["solve", "Q?", "--replay", DEMO];
+    for option in [
+        &["--deterministic"][..],
+        &["--threads", "2"],
+        &["--kv-budget", "9"],
+        &["--temperature", "1"],
+        &["--max-tokens", "9"],
+    ] {
+        refuses_option(&replay, option);
+    }
+}
+
+#[test]
 fn pairs_cross_runs_of_the_same_problem() {
     let folder = tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -17,6 +17,7 @@ use rerank::{
         fixture::{self, Geometry},
         gguf::{Gguf, Precision, Tensor, Value as Metadata},
         llama::{Resources, free_bytes},
+        to_the_end,
     },
     problem::Question,
     trace::{Stop, Trace, Why},
@@ -126,6 +127,7 @@ fn deterministic(path: &Path, kv_bytes_max: u64) -> LlamaCpp {
     let resources = Resources {
         threads: 2,
         kv_bytes_max,
+        kv_contexts: 1,
         gpu_layers: 0,
         deterministic: true,
     };
@@ -247,9 +249,10 @@ fn a_tree_of_candidates_scores_as_each_alone() {
             .chain(["".to_owned(), "First 0".to_owned(), "First 0".to_owned()])
             .collect();
         let candidates: Vec<&str> = candidates.iter().map(String::as_str).collect();
-        let together = model.score(&request, &candidates, &quiet).unwrap();
+        let together = model.score(&request, &candidates, &to_the_end).unwrap();
         for (candidate, score) in candidates.iter().zip(&together.scores) {
-            let alone = model.score(&request, &[candidate], &quiet).unwrap().scores[0];
+            let alone = model.score(&request, &[candidate], &to_the_end);
+            let alone = alone.unwrap().scores[0];
             assert_eq!(*score, alone, "{candidate} in {precision:?}");
         }
     }

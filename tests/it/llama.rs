@@ -13,7 +13,7 @@ use rerank::{
         fixture::{self, Geometry},
         gguf::{Gguf, Precision, Value},
         llama::Resources,
-        llama2c,
+        llama2c, to_the_end,
     },
     problem::{Question, Task},
     trace::Stop,
@@ -58,6 +58,7 @@ pub fn load(path: &Path, kv_bytes_max: u64) -> LlamaCpp {
         Resources {
             threads: 2,
             kv_bytes_max,
+            kv_contexts: 1,
             gpu_layers: 0,
             deterministic: false,
         },
@@ -241,7 +242,7 @@ fn a_score_is_the_mean_log_probability_of_the_text_and_the_end_of_the_turn() {
         "5",
     ];
     let scored = model
-        .score(&request(&question, 0, 0), &texts, &quiet)
+        .score(&request(&question, 0, 0), &texts, &to_the_end)
         .unwrap();
     assert_eq!(scored.usage.tokens_prompt, 12);
 
@@ -421,7 +422,9 @@ fn a_candidate_that_outgrows_the_context_has_no_program_and_no_score() {
         (0, 1)
     );
     let texts = ["Four.", &"x".repeat(600), "5"];
-    let scored = model.score(&request(&fine, 0, 0), &texts, &quiet).unwrap();
+    let scored = model
+        .score(&request(&fine, 0, 0), &texts, &to_the_end)
+        .unwrap();
     let has_score: Vec<bool> = scored.scores.iter().map(Option::is_some).collect();
     assert_eq!(has_score, [true, false, true]);
 }

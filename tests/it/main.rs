@@ -2,6 +2,7 @@
 
 mod answer;
 mod browser;
+mod budget;
 mod builtin;
 mod cache;
 mod cli;
@@ -12,6 +13,7 @@ mod eval;
 mod generate;
 mod gguf;
 mod hub;
+mod interruption;
 mod invariants;
 mod llama;
 mod report;

@@ -164,14 +164,18 @@ impl Run {
     }
 
     /// Whether the context is large enough for the next request, and if nothing runs, for as much
-    /// at once as a new context would be.
+    /// at once as a new context would be; if something does, for half as much: a long prompt that
+    /// left few streams must not slow down all that come after it, for as long as some come.
     fn has_room(&self, idle: bool) -> Result<bool> {
         let (Some(context), Some(next)) = (&self.context, self.queue.front()) else {
             return Ok(false);
         };
-        let enough = context.shape.cells >= next.cells();
-        if !(idle && enough) {
-            return Ok(enough);
+        if context.shape.cells < next.cells() {
+            return Ok(false);
+        }
+        if !idle {
+            let few = |best: Shape| 2 * context.shape.sequences < best.sequences;
+            return Ok(!self.plan().is_ok_and(few));
         }
         let best = self.plan()?;
         Ok(context.shape.sequences >= best.sequences && context.shape.cells >= best.cells)
@@ -189,16 +193,19 @@ impl Run {
             hidden: false,
         };
         let stream = shape.bytes(self.role.weights.bytes_per_cell());
-        let allowed = self.role.resources.kv_bytes_max;
+        let allowed = self.role.resources.kv_bytes_each();
         let fitting = usize::try_from(allowed / stream).unwrap_or(usize::MAX);
         let rows = self.role.rows();
         if fitting <= rows {
-            return Err(self.role.error(format!(
-                "{} bytes of key-value cache are needed for a prompt and {rows} samples of {longest} \
-                 tokens, and {allowed} are allowed; allow more with --kv-budget, or fewer tokens \
-                 with --max-tokens",
-                (rows as u64 + 1) * stream
-            )));
+            let (samples, without) = match rows {
+                1 => ("a sample".to_owned(), ""),
+                _ => (format!("{rows} samples"), ", or leave --deterministic out"),
+            };
+            return Err(self.role.cache_too_small(
+                (rows as u64 + 1) * stream,
+                &format!("for a prompt and {samples} of {longest} tokens together"),
+                &format!(", or fewer tokens with --max-tokens{without}"),
+            ));
         }
         let at_once = samples.min(AT_ONCE_MAX).next_multiple_of(rows);
         shape.sequences = at_once.min((fitting - 1) / rows * rows) + 1;
@@ -215,7 +222,7 @@ impl Run {
                 ..shape
             };
             let bytes = both.bytes(self.role.weights.bytes_per_cell());
-            if bytes <= self.role.resources.kv_bytes_max {
+            if bytes <= self.role.resources.kv_bytes_each() {
                 shape = both;
             }
         }

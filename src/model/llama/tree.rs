@@ -5,7 +5,11 @@
 //! once, in the sequences of all continuations that go through it. They share the cells of one
 //! cache, and a token attends over those of its own sequences.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{
+    ops::{ControlFlow, Range},
+    sync::Arc,
+    time::Instant,
+};
 
 use llama_cpp_2::token::LlamaToken;
 use rayon::prelude::*;
@@ -16,8 +20,8 @@ use super::{
     index,
 };
 use crate::{
-    error::Result,
-    model::{Progress, Request, Scored, Usage, draw::logprobs},
+    error::{Error, Result},
+    model::{Request, Scored, Usage, Watch, draw::logprobs},
     train::lora::Head,
 };
 
@@ -92,7 +96,7 @@ impl Asked {
         role: &Arc<Role>,
         context: &mut Option<Context>,
         adapted: bool,
-        progress: Progress,
+        watch: Watch,
     ) -> Result<(Vec<Option<Logprob>>, Usage)> {
         let mut sums = vec![0.0; self.continuations.len()];
         let visit = |context: &Context, tree: &Tree, rows: &[Row]| {
@@ -115,7 +119,7 @@ impl Asked {
             }
             Ok(())
         };
-        let usage = self.walk(role, context, adapted, false, progress, visit)?;
+        let usage = self.walk(role, context, adapted, false, watch, visit)?;
         let logprobs = sums.iter().zip(&self.continuations);
         let logprobs = logprobs.map(|(sum, (tokens, _))| Logprob {
             sum: *sum,
@@ -130,7 +134,7 @@ impl Asked {
         role: &Arc<Role>,
         context: &mut Option<Context>,
         head: &Head,
-        progress: Progress,
+        watch: Watch,
     ) -> Result<Scored> {
         let mut scores = vec![0.0; self.continuations.len()];
         let visit = |context: &Context, tree: &Tree, rows: &[Row]| {
@@ -142,7 +146,7 @@ impl Asked {
             }
             Ok(())
         };
-        let usage = self.walk(role, context, true, true, progress, visit)?;
+        let usage = self.walk(role, context, true, true, watch, visit)?;
         Ok(Scored {
             scores: self.in_order(scores.into_iter()),
             usage,
@@ -157,9 +161,17 @@ impl Asked {
         slot: &mut Option<Context>,
         adapted: bool,
         hidden: bool,
-        progress: Progress,
+        watch: Watch,
         mut visit: impl FnMut(&Context, &Tree, &[Row]) -> Result<()>,
     ) -> Result<Usage> {
+        let all = self.continuations.len();
+        if all == 0 {
+            return Ok(Usage::default());
+        }
+        let going_on = |done| match watch(done, all) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Interrupted),
+        };
         let started = Instant::now();
         let mut shape = Shape {
             sequences: SEQUENCES_MAX,
@@ -167,9 +179,10 @@ impl Asked {
             cells: 1,
             hidden,
         };
-        let cells_max = role.resources.kv_bytes_max / shape.bytes(role.weights.bytes_per_cell());
-        let group_max = usize::try_from(cells_max)
-            .unwrap_or(usize::MAX)
+        let cells_max = role.resources.kv_bytes_each() / shape.bytes(role.weights.bytes_per_cell());
+        let cells_max = usize::try_from(cells_max).unwrap_or(usize::MAX);
+        // Rounded up later, and then it must still be allowed.
+        let group_max = (cells_max / CELLS_STEP * CELLS_STEP)
             .saturating_sub(self.prompt.len() + ROWS)
             .min(GROUP_TOKENS);
         let trees = Tree::grow(&self.continuations, group_max, !role.weights.is_recurrent());
@@ -186,6 +199,7 @@ impl Asked {
         context.clear();
         for (place, token) in self.prompt.iter().enumerate() {
             if context.len() == prompt_max {
+                going_on(0)?;
                 context.decode()?;
                 context.clear();
             }
@@ -195,6 +209,7 @@ impl Asked {
             place: context.len() - 1,
             after: None,
         };
+        going_on(0)?;
         context.decode()?;
         let mut usage = Usage {
             tokens_prompt: self.prompt.len() as u64,
@@ -206,7 +221,6 @@ impl Asked {
         }
 
         for tree in &trees {
-            progress(tree.first, self.continuations.len());
             let sequences = 1..=i32::try_from(tree.len).expect("at most 254");
             for sequence in sequences.clone() {
                 context.copy(PROMPT, sequence)?;
@@ -219,6 +233,7 @@ impl Asked {
                     continue;
                 }
                 if context.len() == TOKENS_AT_ONCE {
+                    going_on(tree.first)?;
                     decode(context)?;
                     visit(context, tree, &rows)?;
                     context.clear();
@@ -233,6 +248,7 @@ impl Asked {
                 context.add(node.token, self.prompt.len() + node.depth, &through, true)?;
             }
             if !rows.is_empty() {
+                going_on(tree.first)?;
                 decode(context)?;
                 visit(context, tree, &rows)?;
             }
@@ -240,7 +256,8 @@ impl Asked {
                 context.forget(sequence, 0)?;
             }
         }
-        progress(self.continuations.len(), self.continuations.len());
+        // All is done: whether to go on is no question any more.
+        let _ = watch(all, all);
         let tokens = self.continuations.iter().map(|(tokens, _)| tokens.len());
         usage.tokens_continued = tokens.sum::<usize>() as u64;
         usage.time = started.elapsed();
@@ -265,12 +282,8 @@ fn context_of<'a>(
     adapted: bool,
 ) -> Result<&'a mut Context> {
     let bytes = shape.bytes(role.weights.bytes_per_cell());
-    let allowed = role.resources.kv_bytes_max;
-    if bytes > allowed {
-        return Err(role.error(format!(
-            "{bytes} bytes of key-value cache are needed to score a candidate of this question, \
-             and {allowed} are allowed; allow more with --kv-budget"
-        )));
+    if bytes > role.resources.kv_bytes_each() {
+        return Err(role.cache_too_small(bytes, "to score a candidate of this question", ""));
     }
     let fits =
         |kept: &Context| kept.shape.hidden == shape.hidden && kept.shape.cells >= shape.cells;

@@ -1,6 +1,6 @@
 //! What is different where candidates are programs.
 
-use std::time::Instant;
+use std::{ops::ControlFlow, sync::atomic::Ordering, time::Instant};
 
 use super::{Draft, Errand, Models, Open, Stage, Tally, milliseconds};
 use crate::{
@@ -97,7 +97,7 @@ impl Open<'_> {
         inputs
     }
 
-    /// One score per candidate, where there is a model to give it.
+    /// One score per candidate, where there is a model to give it; an error when it is interrupted.
     pub(super) fn scores(
         &mut self,
         candidates: &[Candidate],
@@ -112,8 +112,13 @@ impl Open<'_> {
         };
         let scorer = &mut *models.loaded[scorer];
         let started = Instant::now();
+        let interrupted = &self.options.interrupted;
+        let watch = |_, _| match interrupted.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
         let (scores, usage): (_, Usage) = if backwards {
-            score_backwards(self.question, candidates, scorer)?
+            score_backwards(self.question, candidates, scorer, &watch)?
         } else {
             let read = candidates.iter().zip(descriptions);
             let read: Vec<String> = read
@@ -123,7 +128,7 @@ impl Open<'_> {
                 })
                 .collect();
             let texts: Vec<&str> = read.iter().map(String::as_str).collect();
-            score(self.question, &texts, scorer, &|_, _| {})?
+            score(self.question, &texts, scorer, &watch)?
         };
         self.timings.score = milliseconds(started);
         self.tokens.score = usage.tokens_prompt + usage.tokens_continued;

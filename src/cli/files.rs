@@ -1,0 +1,59 @@
+//! Files on the command line: read from and kept from harm.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use rerank::{execute::Sandbox, jsonl, model::Replay};
+
+/// A file's bytes, or standard input's for `-`, unpacked and without a byte order mark.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return Ok(jsonl::read(path)?);
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut bytes);
+    read.and_then(|_| jsonl::unpacked(bytes))
+        .context("cannot read standard input")
+}
+
+/// A file's text, or standard input's for `-`.
+pub(super) fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read_bytes(path)?).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Refuses to write over what is read, by whatever path it is named.
+pub(super) fn keep(inputs: &[&Path], out: &Path) -> Result<()> {
+    let place = |path: &Path| path.canonicalize().ok();
+    let same = |input: &&&Path| place(input).is_some() && place(input) == place(out);
+    match inputs.iter().find(same) {
+        Some(input) => bail!(
+            "--out {} is {}, which is read: choose another name",
+            out.display(),
+            input.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Opens a recording and says on standard error which of its lines were left out.
+#[expect(
+    clippy::print_stderr,
+    reason = "a warning, and the rest of the recording is used"
+)]
+pub(super) fn open_replay(path: &Path) -> Result<Replay> {
+    let replay = Replay::open(path)?;
+    for damaged in replay.damaged() {
+        eprintln!("rerank: left out {damaged}");
+    }
+    Ok(replay)
+}
+
+/// Where everything goes that can be made or had again.
+pub(super) fn cache_folder() -> Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    Sandbox::cache_directory(variable("XDG_CACHE_HOME"), variable("HOME"))
+        .context("there is no cache folder: set HOME or XDG_CACHE_HOME")
+}
