@@ -74,7 +74,7 @@ fn measure(folder: &Path, workload: &str) {
         };
         let path = folder.join(format!("{workload}{file}.jsonl"));
         let rows = fs::read_to_string(&path).expect("written by the parent");
-        let (problems, _) = pairs::parse(&rows, &path).expect("rows");
+        let (problems, _) = pairs::parse(rows.as_bytes(), &path).expect("rows");
         let mut steps = Vec::new();
         let summary = train::run(&options, &problems, &Words, &mut |event| {
             if let Event::Step(metrics) = event {

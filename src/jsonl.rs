@@ -7,7 +7,9 @@ use std::{
     path::Path,
 };
 
-use crate::error::{Error, Result};
+use serde_json::Value;
+
+use crate::error::{Error, Result, in_words};
 
 /// A file's bytes, unpacked where they are gzip, without a byte order mark.
 ///
@@ -51,6 +53,26 @@ pub fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Result<&str, String>)
             });
             (index + 1, text.map(|line| line.trim_end_matches('\r')))
         })
+}
+
+/// The JSON of each line that is not blank, with its number; `path` is where the lines are from.
+///
+/// # Errors
+/// [`Error::Row`] for a line that is not UTF-8 or not JSON; those after it can still be read.
+pub fn values(bytes: &[u8], path: &Path) -> impl Iterator<Item = Result<(usize, Value)>> {
+    lines(bytes).map(move |(line, text)| {
+        let value = text.and_then(|text| serde_json::from_str(text).map_err(|e| in_words(&e)));
+        Ok((line, value.map_err(|reason| row_error(path, line, reason))?))
+    })
+}
+
+/// What is wrong with a line.
+pub(crate) fn row_error(path: &Path, line: usize, reason: impl Into<String>) -> Error {
+    Error::Row {
+        path: path.to_owned(),
+        line,
+        reason: reason.into(),
+    }
 }
 
 #[cfg(test)]

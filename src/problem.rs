@@ -31,6 +31,15 @@ pub struct Question {
 }
 
 impl Question {
+    /// A question that stands in no benchmark, and has no id.
+    pub fn new(text: impl Into<String>, task: Task) -> Self {
+        Self {
+            text: text.into(),
+            task,
+            ..Self::default()
+        }
+    }
+
     /// The tests that it shows.
     pub fn examples(&self) -> &[String] {
         let interface = self.interface.as_ref();

@@ -104,7 +104,7 @@ fn main() -> Result<()> {
     let words = Words(LlamaModel::load_from_file(&backend, &base, &params)?);
     let text = std::fs::read_to_string(&samples)?;
     let right = |gold: &str, answer: &str| Some(answer::grade(gold, answer, Rule::Math).equal);
-    let labelled = pairs::from_samples(&text, &samples, &right)?;
+    let labelled = pairs::from_samples(text.as_bytes(), &samples, &right)?;
     let (train, test) = (made(&labelled, 0.0)?, made(&labelled, 1.0)?);
 
     println!(
@@ -230,7 +230,7 @@ fn made(labelled: &[Labelled], dev_share: f64) -> Result<Vec<Problem>> {
     let (rows, _) = pairs::build(labelled, &options);
     let lines = rows.iter().map(serde_json::to_string);
     let lines = lines.collect::<Result<Vec<_>, _>>()?.join("\n");
-    let (mut problems, _) = pairs::parse(&lines, "rows".as_ref())?;
+    let (mut problems, _) = pairs::parse(lines.as_bytes(), "rows".as_ref())?;
     let split = if dev_share > 0.0 {
         Split::Dev
     } else {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::lessons::{candidate, question};
+use super::lessons::candidate;
 use crate::{
     Result,
     answer::{self, Rule},
     execute::{Limits, Sandbox, execute},
     judge::judge,
     model::{LanguageModel, Request, Sampling, seed_for},
-    problem::Question,
+    problem::{Question, Task},
     task::generate::generate,
     trace::{Candidate, Program, Reason, Verdict},
 };
@@ -58,7 +58,7 @@ pub(super) fn measure(
         let wrong = (flawed.flaw, flawed.solution, flawed.program, flawed.answer);
         for (kind, solution, program, answer) in [right, wrong] {
             kinds.push(kind);
-            questions.push(question(generated.question.clone()));
+            questions.push(Question::new(generated.question.clone(), Task::Math));
             candidates.push(Candidate {
                 answer: Some(answer),
                 ..candidate(solution)

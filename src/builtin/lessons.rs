@@ -34,7 +34,7 @@ impl Lesson {
             }
             _ => (generated.solution, generated.program),
         };
-        let question = question(generated.question);
+        let question = Question::new(generated.question, Task::Math);
         Ok(match self {
             Self::Solve => (content(prompts.solve(&question)?), solution),
             Self::Translate { .. } => {
@@ -136,16 +136,6 @@ pub(super) fn held_out(recipe: &Recipe, problems: u64) -> String {
         row.to_string() + "\n"
     });
     rows.collect()
-}
-
-/// A question without an id.
-pub(super) fn question(text: String) -> Question {
-    Question {
-        id: String::new(),
-        text,
-        task: Task::Math,
-        interface: None,
-    }
 }
 
 pub(super) fn candidate(text: String) -> Candidate {

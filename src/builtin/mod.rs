@@ -189,7 +189,7 @@ pub fn make(
                     resume: true,
                     ..train::Options::new(base, path.clone())
                 };
-                let (problems, _) = pairs::parse(&read(&pairs)?, &pairs)?;
+                let (problems, _) = pairs::parse(read(&pairs)?.as_bytes(), &pairs)?;
                 run(&options, &problems, &tokenizer, progress)
             },
         )?;

@@ -8,12 +8,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{FRESH, lessons::question, recipe::Samples, stage::beside};
+use super::{FRESH, recipe::Samples, stage::beside};
 use crate::{
     Error, Result,
     answer::{self, Rule},
     model::{LanguageModel, Request, Sampling, seed_for},
-    problem::Question,
+    problem::{Question, Task},
     task::generate::{Generated, generate},
     train::pairs::{self, Labelled, Split, Statistics},
 };
@@ -56,7 +56,7 @@ pub(super) fn draw(
         let generated: Vec<Generated> = indexes.map(|index| generate(seed, index)).collect();
         let questions: Vec<Question> = generated
             .iter()
-            .map(|generated| question(generated.question.clone()))
+            .map(|generated| Question::new(generated.question.clone(), Task::Math))
             .collect();
         let requests = questions.iter().zip(done..).map(|(question, index)| {
             Ok(Request {
@@ -102,7 +102,7 @@ pub(super) fn pair(
     seed: u64,
 ) -> Result<(Vec<pairs::Row>, Statistics)> {
     // Every sample says itself whether it is right.
-    let labelled: Vec<Labelled> = pairs::from_samples(recorded, path, &|_, _| None)?;
+    let labelled: Vec<Labelled> = pairs::from_samples(recorded.as_bytes(), path, &|_, _| None)?;
     let options = pairs::Options {
         pairs_per_problem: samples.pairs,
         dev_share: 0.1,

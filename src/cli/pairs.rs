@@ -91,7 +91,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
                     .filter_map(|trace| pairs::from_trace(trace, &model, &is_right)),
             );
         } else {
-            let rows = String::from_utf8_lossy(&jsonl::read(source)?).into_owned();
+            let rows = jsonl::read(source)?;
             let rule = arguments.rule.into();
             let is_right = |gold: &str, answer: &str| Some(answer::grade(gold, answer, rule).equal);
             problems.extend(pairs::from_samples(&rows, source, &is_right)?);

@@ -143,8 +143,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     if let Some(prompts) = models::prompts(&arguments.base) {
         tokenizer.set_prompts(prompts.clone());
     }
-    let rows = String::from_utf8_lossy(&jsonl::read(&arguments.pairs)?).into_owned();
-    let (problems, skipped) = pairs::parse(&rows, &arguments.pairs)?;
+    let (problems, skipped) = pairs::parse(&jsonl::read(&arguments.pairs)?, &arguments.pairs)?;
     if problems.is_empty() {
         bail!(
             "{} holds no pair to learn from ({} with equal sides, {} with an empty one)",

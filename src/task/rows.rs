@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{Benchmark, Fields};
 use crate::{
     error::{Error, Result, in_words},
-    jsonl,
+    jsonl::{self, row_error},
     model::replay::plain,
 };
 
@@ -22,11 +22,7 @@ pub type Rows = Vec<(usize, Value)>;
 /// A file that cannot be read; a line that is not JSON.
 pub fn read(path: &Path) -> Result<Rows> {
     let bytes = jsonl::read(path)?;
-    let error = |line, reason| Error::Row {
-        path: path.to_owned(),
-        line,
-        reason,
-    };
+    let error = |line, reason| row_error(path, line, reason);
     if bytes.starts_with(b"PAR1") {
         let rows = File::open(path)
             .map_err(ParquetError::from)
@@ -43,12 +39,7 @@ pub fn read(path: &Path) -> Result<Rows> {
             .map_err(|source| error(source.line(), in_words(&source)))?;
         return Ok((1..).zip(rows).collect());
     }
-    let parse = |(line, text): (usize, Result<&str, String>)| {
-        let row =
-            text.and_then(|text| serde_json::from_str(text).map_err(|source| in_words(&source)));
-        Ok((line, row.map_err(|reason| error(line, reason))?))
-    };
-    jsonl::lines(&bytes).map(parse).collect()
+    jsonl::values(&bytes, path).collect()
 }
 
 /// SHA-256 of the rows' questions and golds, as hexadecimal digits. Neither the rows' order nor the

@@ -4,7 +4,10 @@
 //! Everything here is a pure function; files are read and written by the caller. A row is what TRL
 //! reads: `{"prompt", "chosen", "rejected"}` and fields that TRL passes over.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, HashSet},
+};
 
 use serde::Serialize;
 
@@ -213,10 +216,7 @@ fn choose(
         .flat_map(|&a| bad.iter().map(move |&b| (a, b)))
         .collect();
     random.shuffle(&mut all);
-    let mut limit = match options.pairs_per_problem {
-        0 => all.len(),
-        limit => limit,
-    };
+    let mut limit = options.pairs_per_problem;
     if split == Split::Dev {
         limit = good.len().max(bad.len());
     } else {
@@ -228,15 +228,35 @@ fn choose(
             }
         }
         if options.length_matched {
-            let length = |i: usize| solutions[i].text.chars().count();
-            all.sort_by_key(|&(a, b)| length(a).abs_diff(length(b)));
+            let lengths = solutions
+                .iter()
+                .map(|solution| solution.text.chars().count());
+            let lengths: Vec<usize> = lengths.collect();
+            all.sort_by_key(|&(a, b)| lengths[a].abs_diff(lengths[b]));
+        }
+        if limit == 0 {
+            return all;
         }
     }
-    let mut uses = vec![0_usize; solutions.len()];
+    least_used(&all, solutions.len(), limit)
+}
+
+/// Takes pairs one by one, each time the first of those whose solutions were taken least.
+fn least_used(all: &[(usize, usize)], solutions: usize, limit: usize) -> Vec<(usize, usize)> {
+    let mut uses = vec![0_usize; solutions];
     let mut chosen = Vec::new();
-    while chosen.len() < limit && !all.is_empty() {
-        let least = (0..all.len()).min_by_key(|&i| uses[all[i].0] + uses[all[i].1]);
-        let (a, b) = all.remove(least.expect("some are left"));
+    // How often a pair's solutions were taken when it was last looked at, which is not more than
+    // they are by now: one whose number is out of date goes back with the true one.
+    let mut waiting: BinaryHeap<_> = (0..all.len()).map(|place| Reverse((0, place))).collect();
+    while chosen.len() < limit
+        && let Some(Reverse((known, place))) = waiting.pop()
+    {
+        let (a, b) = all[place];
+        let used = uses[a] + uses[b];
+        if used > known {
+            waiting.push(Reverse((used, place)));
+            continue;
+        }
         uses[a] += 1;
         uses[b] += 1;
         chosen.push((a, b));
@@ -348,6 +368,43 @@ mod tests {
     }
 
     #[test]
+    fn the_pairs_taken_are_those_that_looking_at_all_of_them_each_time_would_take() {
+        let mut random = SplitMix::new(3);
+        for (good, bad, limit) in [(1, 1, 1), (3, 4, 7), (6, 9, 54), (12, 5, 20), (8, 8, 100)] {
+            let mut all: Vec<(usize, usize)> = (0..good)
+                .flat_map(|a| (good..good + bad).map(move |b| (a, b)))
+                .collect();
+            random.shuffle(&mut all);
+            let (mut uses, mut left) = (vec![0; good + bad], all.clone());
+            let mut expected = Vec::new();
+            while expected.len() < limit && !left.is_empty() {
+                let least = (0..left.len()).min_by_key(|&i| uses[left[i].0] + uses[left[i].1]);
+                let (a, b) = left.remove(least.unwrap());
+                uses[a] += 1;
+                uses[b] += 1;
+                expected.push((a, b));
+            }
+            assert_eq!(least_used(&all, good + bad, limit), expected);
+        }
+    }
+
+    #[test]
+    fn a_problem_of_very_many_pairs_is_made_and_read() {
+        // 250,000 pairs: looking at all of them for each would be 30,000,000,000 looks.
+        let texts: Vec<String> = (0..1000).map(|i| format!("solution {i}")).collect();
+        let solutions = texts.iter().enumerate();
+        let solutions: Vec<_> = solutions.map(|(i, t)| (t.as_str(), "", i < 500)).collect();
+        let (rows, _) = build(&[problem(0, &solutions)], &all());
+        let lines = rows
+            .iter()
+            .map(|row| serde_json::to_string(row).unwrap() + "\n");
+        let lines: String = lines.collect();
+        let (problems, _) = parse(lines.as_bytes(), Path::new("rows")).unwrap();
+        assert_eq!(problems[0].solutions.len(), 1000);
+        assert_eq!(problems[0].pairs.len(), 250_000);
+    }
+
+    #[test]
     fn pairs_cross_models_and_match_lengths_where_they_can() {
         let problems = [
             problem(
@@ -405,7 +462,7 @@ mod tests {
             .iter()
             .map(|row| serde_json::to_string(row).unwrap() + "\n")
             .collect();
-        let (problems, skipped) = parse(&text, Path::new("rows")).unwrap();
+        let (problems, skipped) = parse(text.as_bytes(), Path::new("rows")).unwrap();
         assert_eq!(skipped, Skipped::default());
         let (dev, train): (Vec<_>, Vec<_>) =
             problems.iter().partition(|p| p.split == Some(Split::Dev));

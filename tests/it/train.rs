@@ -88,7 +88,7 @@ fn sums() -> Vec<pairs::Problem> {
             rows += &format!("{row}\n");
         }
     }
-    let (problems, skipped) = pairs::parse(&rows, Path::new("sums.jsonl")).unwrap();
+    let (problems, skipped) = pairs::parse(rows.as_bytes(), Path::new("sums.jsonl")).unwrap();
     assert_eq!((problems.len(), skipped), (24, pairs::Skipped::default()));
     problems
 }
@@ -685,7 +685,7 @@ fn recorded_samples_train_a_verifier_that_llama_cpp_runs() {
         };
         let text = fs::read_to_string(&path).unwrap();
         let rows: Vec<&str> = text.lines().take(lines).collect();
-        let labelled = pairs::from_samples(&rows.join("\n"), &path, &grade).unwrap();
+        let labelled = pairs::from_samples(rows.join("\n").as_bytes(), &path, &grade).unwrap();
         let (rows, statistics) = pairs::build(
             &labelled,
             &pairs::Options {
@@ -702,7 +702,7 @@ fn recorded_samples_train_a_verifier_that_llama_cpp_runs() {
         let rows: String = (rows.iter())
             .map(|row| serde_json::to_string(row).unwrap() + "\n")
             .collect();
-        let (problems, _) = pairs::parse(&rows, &path).unwrap();
+        let (problems, _) = pairs::parse(rows.as_bytes(), &path).unwrap();
 
         let folder = tempdir().unwrap();
         let mut base = tiny("llama", 2);

@@ -84,12 +84,7 @@ impl<'a> Tokenizer<'a> {
 
 impl Tokenize for Tokenizer<'_> {
     fn prompt(&self, prompt: &str) -> Result<Vec<u32>> {
-        let question = Question {
-            id: String::new(),
-            text: prompt.to_owned(),
-            task: self.task,
-            interface: None,
-        };
+        let question = Question::new(prompt, self.task);
         let messages = Prompts::common().solve(&question)?;
         let special = |name| named(&self.settings, name).unwrap_or_default();
         let text = chat::render(

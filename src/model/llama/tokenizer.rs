@@ -40,12 +40,7 @@ impl Tokenizer {
 
 impl Tokenize for Tokenizer {
     fn prompt(&self, prompt: &str) -> Result<Vec<u32>> {
-        let question = Question {
-            id: String::new(),
-            text: prompt.to_owned(),
-            task: self.task,
-            interface: None,
-        };
+        let question = Question::new(prompt, self.task);
         let messages = self.model.prompts().solve(&question)?;
         Ok(ids(&self.model.role.prompt(&messages)?))
     }

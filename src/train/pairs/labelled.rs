@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{Labelled, LabelledSolution};
 use crate::{
-    Error, Result,
-    error::in_words,
+    Result,
+    jsonl::{self, row_error},
     problem::Reference,
     trace::{Candidate, Trace},
 };
@@ -18,31 +18,22 @@ use crate::{
 /// knows are left out, and programs (`kind` `pot`), which are no solutions in words.
 ///
 /// # Errors
-/// [`Error::Row`] for a line that is not such a row.
+/// [`crate::Error::Row`] for a line that is not such a row.
 pub fn from_samples(
-    rows: &str,
+    rows: &[u8],
     path: &Path,
     grade: &dyn Fn(&str, &str) -> Option<bool>,
 ) -> Result<Vec<Labelled>> {
     let mut problems = Vec::new();
-    for (i, line) in rows.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let error = |reason: String| Error::Row {
-            path: path.to_owned(),
-            line: i + 1,
-            reason,
-        };
-        let row: Value = serde_json::from_str(line).map_err(|e| error(in_words(&e)))?;
+    for row in jsonl::values(rows, path) {
+        let (line, row) = row?;
+        let error = |reason: &str| row_error(path, line, reason);
         let text = |value: &Value, keys: &[&str]| {
             let mut found = keys.iter().filter_map(|key| value.get(key)?.as_str());
             found.next().map(str::to_owned)
         };
-        let mut prompt =
-            text(&row, &["question", "problem", "prompt", "text"]).ok_or_else(|| {
-                error("no \"question\", \"problem\", \"prompt\" or \"text\"".to_owned())
-            })?;
+        let mut prompt = text(&row, &["question", "problem", "prompt", "text"])
+            .ok_or_else(|| error("no \"question\", \"problem\", \"prompt\" or \"text\""))?;
         // MBPP states the function's name in its tests alone.
         if let Some(tests) = row.get("test_list").and_then(Value::as_array) {
             prompt += "\nYour code should pass these tests:";
@@ -52,7 +43,7 @@ pub fn from_samples(
             }
         }
         let samples = row.get("samples").and_then(Value::as_array);
-        let samples = samples.ok_or_else(|| error("no \"samples\"".to_owned()))?;
+        let samples = samples.ok_or_else(|| error("no \"samples\""))?;
         let gold = text(&row, &["gold", "answer"]);
         let label = |sample: &Value| {
             let recorded = ["correct", "passed", "is_solved"]
@@ -80,11 +71,7 @@ pub fn from_samples(
                 })
             });
         problems.push(Labelled {
-            id: format!(
-                "{}:{}",
-                path.file_stem().unwrap_or_default().display(),
-                i + 1
-            ),
+            id: format!("{}:{line}", path.file_stem().unwrap_or_default().display()),
             prompt,
             solutions: solutions.collect(),
         });
@@ -124,7 +111,7 @@ mod tests {
         let rows = r#"{"question": "1 + 1?", "gold": "2", "samples": [{"model": "m", "text": "so 2", "answer": "2"}, {"text": "so 3", "answer": "3"}, {"text": "2", "answer": null}, {"text": "none"}, {"text": "2", "kind": "pot"}]}
 {"text": "Write f.", "test_list": ["assert f() == 1"], "samples": [{"text": "def f(): pass", "passed": false}]}"#;
         let grade = |gold: &str, answer: &str| Some(gold == answer);
-        let problems = from_samples(rows, Path::new("x/samples.jsonl"), &grade).unwrap();
+        let problems = from_samples(rows.as_bytes(), Path::new("x/samples.jsonl"), &grade).unwrap();
         let labels: Vec<Vec<bool>> = problems
             .iter()
             .map(|p| p.solutions.iter().map(|s| s.correct).collect())

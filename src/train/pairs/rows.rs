@@ -1,11 +1,17 @@
 //! Pairs in a file, one a line, as TRL reads them: written from [`super::build`], read for training.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, Result, error::in_words};
+use crate::{
+    Result,
+    jsonl::{self, row_error},
+};
 
 /// One line of a file of pairs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,35 +74,31 @@ pub struct Skipped {
 /// a list of chat messages, as TRL writes them; then the last message counts.
 ///
 /// # Errors
-/// [`Error::Row`] for a line that is not such a row.
-pub fn parse(rows: &str, path: &Path) -> Result<(Vec<Problem>, Skipped)> {
+/// [`crate::Error::Row`] for a line that is not such a row.
+pub fn parse(rows: &[u8], path: &Path) -> Result<(Vec<Problem>, Skipped)> {
     let mut problems: Vec<Problem> = Vec::new();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    // Of the problem at a place: where a text stands among its solutions, and its pairs.
+    let mut texts: HashMap<(usize, String), usize> = HashMap::new();
+    let mut pairs: HashSet<(usize, (usize, usize))> = HashSet::new();
     let mut skipped = Skipped::default();
-    for (i, line) in rows.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let error = |reason: String| Error::Row {
-            path: path.to_owned(),
-            line: i + 1,
-            reason,
-        };
-        let row: Value = serde_json::from_str(line).map_err(|e| error(in_words(&e)))?;
+    for row in jsonl::values(rows, path) {
+        let (line, row) = row?;
+        let error = |reason: &str| row_error(path, line, reason);
         let text = |key: &str| {
             let found = row.get(key).and_then(|value| match value {
                 Value::String(text) => Some(text.clone()),
                 Value::Array(messages) => Some(messages.last()?["content"].as_str()?.to_owned()),
                 _ => None,
             });
-            found.ok_or_else(|| error(format!("{key:?} must be a text or a list of messages")))
+            found.ok_or_else(|| error(&format!("{key:?} must be a text or a list of messages")))
         };
         let (prompt, chosen, rejected) = (text("prompt")?, text("chosen")?, text("rejected")?);
         let split = match row.get("split") {
             None | Some(Value::Null) => None,
             Some(value) => Some(
                 serde_json::from_value(value.clone())
-                    .map_err(|_| error("\"split\" must be \"train\" or \"dev\"".to_owned()))?,
+                    .map_err(|_| error("\"split\" must be \"train\" or \"dev\""))?,
             ),
         };
         if prompt.is_empty() || chosen.trim().is_empty() || rejected.trim().is_empty() {
@@ -116,20 +118,17 @@ pub fn parse(rows: &str, path: &Path) -> Result<(Vec<Problem>, Skipped)> {
             problems.len() - 1
         });
         let problem = &mut problems[place];
-        let mut place = |text: String, correct: bool| {
-            let known = problem
-                .solutions
-                .iter()
-                .position(|(known, _)| *known == text);
-            let place = known.unwrap_or_else(|| {
-                problem.solutions.push((text, false));
+        let mut place_of = |text: String, correct: bool| {
+            let known = texts.entry((place, text));
+            let place = *known.or_insert_with_key(|(_, text)| {
+                problem.solutions.push((text.clone(), false));
                 problem.solutions.len() - 1
             });
             problem.solutions[place].1 |= correct;
             place
         };
-        let pair = (place(chosen, true), place(rejected, false));
-        if !problem.pairs.contains(&pair) {
+        let pair = (place_of(chosen, true), place_of(rejected, false));
+        if pairs.insert((place, pair)) {
             problem.pairs.push(pair);
         }
     }
@@ -149,7 +148,7 @@ mod tests {
 {"prompt": "p", "chosen": "a", "rejected": "a"}
 {"prompt": "p", "chosen": " ", "rejected": "a"}
 "#;
-        let (problems, skipped) = parse(rows, Path::new("rows")).unwrap();
+        let (problems, skipped) = parse(rows.as_bytes(), Path::new("rows")).unwrap();
         let expected = Problem {
             prompt: "p".to_owned(),
             split: None,
@@ -166,7 +165,9 @@ mod tests {
             ("\n{\"prompt\": \"p\"}", "rows, line 2: \"chosen\" must be"),
             ("{", "rows, line 1: EOF"),
         ] {
-            let error = parse(bad, Path::new("rows")).unwrap_err().to_string();
+            let error = parse(bad.as_bytes(), Path::new("rows"))
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with(says), "{error}");
         }
     }
