@@ -29,6 +29,7 @@
 pub mod answer;
 pub mod error;
 pub mod jsonl;
+mod lock;
 pub mod problem;
 pub mod trace;
 

@@ -41,19 +41,19 @@ pub struct Arguments {
     #[arg(long, default_value = "simpo")]
     objective: String,
     /// Scale of the margin (simpo 2, dpo 0.1, ipo 0.1, kto 0.1)
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     beta: Option<f64>,
     /// simpo: target margin gamma as a share of beta
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     gamma_ratio: Option<f64>,
     /// simpo: a hinge in place of the logistic loss
     #[arg(long)]
     hinge: bool,
     /// simpo, dpo: share of pairs taken to be labelled the wrong way round
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     label_smoothing: Option<f64>,
     /// simpo: weight of the chosen solution's likelihood; orpo: weight of the odds ratio
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     weight: Option<f64>,
     /// Train all weights instead of a LoRA adapter
     #[arg(long)]
@@ -62,7 +62,12 @@ pub struct Arguments {
     #[arg(long, default_value_t = 16, conflicts_with = "full")]
     rank: usize,
     /// LoRA: the change is scaled by alpha / rank
-    #[arg(long, default_value_t = 32.0, conflicts_with = "full")]
+    #[arg(
+        long,
+        default_value_t = 32.0,
+        conflicts_with = "full",
+        allow_negative_numbers = true
+    )]
     alpha: f32,
     /// LoRA: matrices to adapt; by default all of attention and feed-forward
     #[arg(long, value_delimiter = ',', conflicts_with = "full")]
@@ -76,7 +81,7 @@ pub struct Arguments {
     precision: PrecisionArgument,
     /// Highest learning rate; by default 1e-4 for LoRA, 5e-7 for --full (SimPO's own for reasoning);
     /// models of a few million parameters may want more
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Times each problem is seen
     #[arg(long, default_value_t = 1)]
@@ -129,20 +134,8 @@ enum PrecisionArgument {
 pub fn run(arguments: Arguments) -> Result<()> {
     let folder = Path::new(&arguments.base);
     super::keep(&[folder, &arguments.pairs], &arguments.out)?;
-    let base = if folder.is_dir() {
-        // The verifier will be BASE.gguf+ADAPTER.gguf, so the base is needed as GGUF anyway.
-        let base = arguments.out.with_extension("base.gguf");
-        hugging_face::read(folder)?.write(&base, Precision::F16)?;
-        base
-    } else {
-        models::file(&arguments.base)?
-    };
-    let options = options(&arguments, base.clone())?;
-    let task: Task = arguments.task.into();
-    let mut tokenizer = Tokenizer::open(&base, task)?;
-    if let Some(prompts) = models::prompts(&arguments.base) {
-        tokenizer.set_prompts(prompts.clone());
-    }
+    let mut options = options(&arguments)?;
+    options.check()?;
     let (problems, skipped) = pairs::parse(&jsonl::read(&arguments.pairs)?, &arguments.pairs)?;
     if problems.is_empty() {
         bail!(
@@ -153,6 +146,24 @@ pub fn run(arguments: Arguments) -> Result<()> {
         );
     }
 
+    let task: Task = arguments.task.into();
+    let (mut tokenizer, lock);
+    if folder.is_dir() {
+        hugging_face::require(folder, "tokenizer.json")?;
+        let base = hugging_face::read(folder)?;
+        lock = train::lock(&arguments.out)?;
+        // The verifier will be BASE.gguf+ADAPTER.gguf, so the base is needed as GGUF anyway.
+        options.base = train::base_of(&arguments.out);
+        base.write(&options.base, Precision::F16)?;
+        tokenizer = Tokenizer::open(&options.base, task)?;
+    } else {
+        options.base = models::file(&arguments.base)?;
+        tokenizer = Tokenizer::open(&options.base, task)?;
+        lock = train::lock(&arguments.out)?;
+    }
+    if let Some(prompts) = models::prompts(&arguments.base) {
+        tokenizer.set_prompts(prompts.clone());
+    }
     if arguments.resume && !train::state_of(&arguments.out).exists() {
         warn("nothing was saved of an earlier run: this one begins at the first step");
     }
@@ -160,15 +171,15 @@ pub fn run(arguments: Arguments) -> Result<()> {
     bar.enable_steady_tick(Duration::from_millis(500));
     let mut tokens = 0;
     let started = Instant::now();
-    let own = folder.join("tokenizer.json").exists();
-    let own = own
+    let own = folder
+        .is_dir()
         .then(|| hugging_face::Tokenizer::open(folder, task, &tokenizer))
         .transpose()?;
     let tokenize: &dyn Tokenize = match &own {
         Some(own) => own,
         None => &tokenizer,
     };
-    let summary = train::run(&options, &problems, tokenize, &mut |event| {
+    let summary = train::run_locked(&lock, &options, &problems, tokenize, &mut |event| {
         match event {
             Event::Step(metrics) => {
                 tokens += metrics.tokens;
@@ -225,10 +236,15 @@ pub fn run(arguments: Arguments) -> Result<()> {
     )?;
     writeln!(
         stdout(),
-        "left out: {} with equal sides, {} with an empty one, {} too long",
+        "left out: {} with equal sides, {} with an empty one, {} longer than {} tokens{}",
         skipped.equal + summary.skipped.equal,
         skipped.empty + summary.skipped.empty,
-        summary.skipped.too_long
+        summary.skipped.too_long,
+        summary.length_max,
+        match summary.length_max < options.length_max {
+            true => " (the base's context)",
+            false => "",
+        }
     )?;
     writeln!(
         stdout(),
@@ -255,7 +271,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-fn options(arguments: &Arguments, base: PathBuf) -> Result<Options> {
+/// All but the base.
+fn options(arguments: &Arguments) -> Result<Options> {
     let mut objective = Objective::from_name(&arguments.objective)?;
     let given =
         |value: Option<f64>, name: &'static str, place: Option<&mut f64>| match (value, place) {
@@ -304,7 +321,7 @@ fn options(arguments: &Arguments, base: PathBuf) -> Result<Options> {
     given(arguments.label_smoothing, "label-smoothing", smoothing)?;
     given(arguments.weight, "weight", weight)?;
 
-    let defaults = Options::new(base, arguments.out.clone());
+    let defaults = Options::new(PathBuf::new(), arguments.out.clone());
     let lora = Lora {
         rank: arguments.rank,
         alpha: arguments.alpha,

@@ -1,10 +1,10 @@
 //! The folder of a run: `run.json` says what it is, `traces.jsonl` holds a line per problem that is
-//! finished, and a lock keeps a second process away. What was written is safe at any moment: a line
-//! that was cut off is removed, and other files are written whole or not at all.
+//! finished. What was written is safe at any moment: a line that was cut off is removed, and other
+//! files are written whole or not at all.
 
 use std::{
     collections::HashMap,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
 };
@@ -22,20 +22,6 @@ use crate::{
 /// Makes a folder, unless it is there.
 pub(super) fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|source| write_error(path, source))
-}
-
-/// Keeps other processes from writing into the folder while the returned file lives.
-pub(super) fn lock(out: &Path) -> Result<File> {
-    let path = out.join("run.lock");
-    let file = File::create(&path).map_err(|source| write_error(&path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Options(format!(
-            "another rerank is writing into {}; wait for it, or use another --out",
-            out.display()
-        ))),
-        Err(TryLockError::Error(source)) => Err(write_error(&path, source)),
-    }
 }
 
 /// Writes `run.json`, or checks that the run found there is this one.

@@ -12,12 +12,13 @@ use std::{
 
 use super::{
     description::Description,
-    folder::{Record, claim, create_folder, finished, lock, write_traces},
+    folder::{Record, claim, create_folder, finished, write_traces},
     report::{self, Run},
 };
 use crate::{
     error::{Error, Result},
     execute::Sandbox,
+    lock::lock,
     problem::Problem,
     solve::{self, Models, Options, solve_all},
     task::Benchmark,

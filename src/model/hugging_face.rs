@@ -29,10 +29,10 @@ const KINDS: [&str; 3] = ["llama", "mistral", "qwen2"];
 /// Reads a folder.
 ///
 /// # Errors
-/// [`Error::Read`] where a file is missing, [`Error::Model`] for another kind of network, a rotary
-/// scaling or a tokenizer that is not supported.
+/// [`Error::Model`] where a file is missing and for another kind of network, a rotary scaling or a
+/// tokenizer that is not supported; [`Error::Read`] where a file cannot be read.
 pub fn read(folder: &Path) -> Result<Gguf> {
-    let path = folder.join("config.json");
+    let path = require(folder, "config.json")?;
     let config = json(&path)?;
     let kind = config["model_type"].as_str().unwrap_or("(none)");
     if !KINDS.contains(&kind) {
@@ -82,6 +82,23 @@ pub fn read(folder: &Path) -> Result<Gguf> {
             .extend(tokenizer(folder, number("vocab_size")?)?);
     }
     Ok(gguf)
+}
+
+/// Where a folder has a file.
+///
+/// # Errors
+/// [`Error::Model`] where it has not.
+pub fn require(folder: &Path, name: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    match path.exists() {
+        true => Ok(path),
+        false => Err(error(
+            folder,
+            format!(
+                "there is no {name} in it; a Hugging Face folder holds config.json, tokenizer.json and model.safetensors"
+            ),
+        )),
+    }
 }
 
 fn metadata(
@@ -153,7 +170,7 @@ fn metadata(
 fn weight_files(folder: &Path) -> Result<BTreeSet<PathBuf>> {
     let index = folder.join("model.safetensors.index.json");
     if !index.exists() {
-        return Ok(BTreeSet::from([folder.join("model.safetensors")]));
+        return Ok(BTreeSet::from([require(folder, "model.safetensors")?]));
     }
     let parts = json(&index)?;
     let map = parts["weight_map"].as_object();

@@ -39,25 +39,44 @@ pub struct Lora {
     pub targets: Vec<String>,
 }
 
-impl Network {
-    /// Freezes the network and adds an A and a B to each target. A is uniform, as in PEFT; B is
-    /// zero, so that nothing changes at first.
+impl Lora {
+    /// Looks for what cannot be added to a network.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a target that is not one of [`TARGETS`], [`Error::Options`] for rank 0.
-    pub fn add_lora(&mut self, lora: &Lora, seed: u64) -> Result<()> {
-        if let Some(name) = lora.targets.iter().find(|t| !TARGETS.contains(&t.as_str())) {
+    /// [`Error::Unknown`] for a target that is not one of [`TARGETS`], [`Error::Options`] for rank 0,
+    /// no target, or an alpha that is not above 0.
+    pub fn check(&self) -> Result<()> {
+        let mut targets = self.targets.iter();
+        if let Some(name) = targets.find(|target| !TARGETS.contains(&target.as_str())) {
             return Err(Error::Unknown {
                 what: "LoRA target",
                 name: name.clone(),
                 known: TARGETS.join(", "),
             });
         }
-        if lora.rank == 0 || lora.targets.is_empty() {
+        if self.rank == 0 || self.targets.is_empty() {
             return Err(Error::Options(
                 "LoRA needs a rank of at least 1 and at least one target".to_owned(),
             ));
         }
+        if !self.alpha.is_finite() || self.alpha <= 0.0 {
+            return Err(Error::Options(format!(
+                "LoRA's alpha must be above 0, not {}",
+                self.alpha
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Network {
+    /// Freezes the network and adds an A and a B to each target. A is uniform, as in PEFT; B is
+    /// zero, so that nothing changes at first.
+    ///
+    /// # Errors
+    /// As [`Lora::check`].
+    pub fn add_lora(&mut self, lora: &Lora, seed: u64) -> Result<()> {
+        lora.check()?;
         self.lora_scale = lora.alpha / lora.rank as f32;
         let mut random = SplitMix::new(seed);
         for weight in self.weights.values_mut() {

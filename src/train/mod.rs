@@ -118,6 +118,9 @@ pub struct Summary {
     pub pairs: usize,
     /// Held-out problems.
     pub dev_problems: usize,
+    /// Tokens of a prompt and a solution at most: the option's, or the base's context where that is
+    /// less.
+    pub length_max: usize,
     /// Rows that could not be learned from.
     pub skipped: Skipped,
     /// Tokens of one epoch, and what a pairwise trainer would compute.
@@ -133,15 +136,44 @@ pub struct Summary {
     pub collapsed: bool,
 }
 
+/// Keeps other trainings away from all that belongs to one `out`, while it lives.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "it is held, not read")] File);
+
+/// Takes what belongs to `out`: itself, and whatever lies beside it under its name.
+///
+/// # Errors
+/// Another training has it; `OUT.train/` cannot be written into.
+pub fn lock(out: &Path) -> Result<Lock> {
+    let folder = beside(out, ".train");
+    fs::create_dir_all(&folder).map_err(|source| write_error(&folder, source))?;
+    crate::lock::lock(&folder).map(Lock)
+}
+
 /// Trains a verifier and writes it.
 ///
 /// `progress` hears of every event and may stop the run, which then saves its state.
 ///
 /// # Errors
-/// [`Error::Options`] for options that contradict each other or the data, [`Error::Model`] for a
-/// base that cannot be trained or a loss that is not a number, [`Error::Read`] and [`Error::Write`]
-/// for the files. The last good state stays on disk.
+/// [`Error::Options`] for options that contradict each other or the data and for an `out` that
+/// another training writes, [`Error::Model`] for a base that cannot be trained or a loss that is not
+/// a number, [`Error::Read`] and [`Error::Write`] for the files. The last good state stays on disk.
 pub fn run(
+    options: &Options,
+    problems: &[Problem],
+    tokenize: &dyn Tokenize,
+    progress: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> Result<Summary> {
+    options.check()?;
+    run_locked(&lock(&options.out)?, options, problems, tokenize, progress)
+}
+
+/// [`run`], for who has the `out` already.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_locked(
+    _lock: &Lock,
     options: &Options,
     problems: &[Problem],
     tokenize: &dyn Tokenize,
@@ -167,13 +199,15 @@ pub fn run(
     }
 
     // 2. The data.
-    let mut summary = Summary::default();
-    let length_max = options.length_max.min(network.config.context);
+    let mut summary = Summary {
+        length_max: options.length_max.min(network.config.context),
+        ..Summary::default()
+    };
     let (train, dev) = plan::units(
         options,
         problems,
         tokenize,
-        length_max,
+        summary.length_max,
         &mut summary.skipped,
     )?;
     let (train, dev): (Vec<&Unit>, Vec<&Unit>) = (train.iter().collect(), dev.iter().collect());
@@ -202,7 +236,6 @@ pub fn run(
 
     // 3. The place to start from, before anything that takes long.
     let folder = beside(&options.out, ".train");
-    fs::create_dir_all(&folder).map_err(|source| write_error(&folder, source))?;
     let state = state_of(&options.out);
     let best = folder.join("best.gguf");
     let mut adam = AdamW::default();
@@ -433,6 +466,11 @@ fn export(options: &Options, network: &Network, metadata: Vec<(String, Value)>) 
 /// Where the state of a run that makes `out` is kept.
 pub fn state_of(out: &Path) -> PathBuf {
     beside(out, ".train").join("state.gguf")
+}
+
+/// Where a base in another form goes as the GGUF that `out` belongs to.
+pub fn base_of(out: &Path) -> PathBuf {
+    beside(out, ".base.gguf")
 }
 
 /// `path` with an ending added to its whole name.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    device,
     lora::{self, Lora},
     objective::Objective,
 };
@@ -140,8 +141,20 @@ impl Options {
 }
 
 impl Options {
-    /// Looks for what contradicts itself.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Looks for what contradicts itself or means nothing, before anything is loaded.
+    ///
+    /// # Errors
+    /// [`Error::Options`] or [`Error::Unknown`], for the first that is found.
+    pub fn check(&self) -> Result<()> {
+        device(&self.device)?;
+        if self.out.is_dir() {
+            return Err(Error::Options(format!(
+                "{} is a folder: name the file that is to be written",
+                self.out.display()
+            )));
+        }
+        self.lora.iter().try_for_each(Lora::check)?;
+        check_objective(&self.objective)?;
         if let Objective::Simpo { gamma_ratio, .. } = self.objective
             && gamma_ratio > 2.0
             && !self.force
@@ -150,15 +163,14 @@ impl Options {
                 "gamma/beta {gamma_ratio} asks for a gap of {gamma_ratio} nats per token, which almost no pair can reach; SimPO's authors use 0.1 to 0.8 (--force to go on)"
             )));
         }
-        let positive = [
-            ("the learning rate", self.rate),
-            ("the number of epochs", self.epochs as f64),
-            ("the batch", self.batch as f64),
-            ("the tokens in memory", self.tokens_max as f64),
-        ];
-        if let Some((name, _)) = positive.iter().find(|(_, n)| !n.is_finite() || *n <= 0.0) {
-            return Err(Error::Options(format!("{name} must be above 0")));
-        }
+        above_0("the learning rate", self.rate)?;
+        above_0("the number of epochs", self.epochs as f64)?;
+        above_0("the batch", self.batch as f64)?;
+        above_0("the tokens in memory", self.tokens_max as f64)?;
+        above_0("the most tokens of a solution", self.length_max as f64)?;
+        at_least_0("the weight decay", self.decay)?;
+        at_least_0("the largest norm", self.norm_max)?;
+        at_least_0("the fall that is collapse", self.collapse_nats)?;
         for (name, share) in [("warm-up", self.warmup), ("held-out", self.dev_share)] {
             if !(0.0..1.0).contains(&share) {
                 return Err(Error::Options(format!(
@@ -167,5 +179,67 @@ impl Options {
             }
         }
         Ok(())
+    }
+}
+
+fn check_objective(objective: &Objective) -> Result<()> {
+    match *objective {
+        Objective::Simpo {
+            beta,
+            gamma_ratio,
+            label_smoothing,
+            sft_weight,
+            ..
+        } => {
+            above_0("beta", beta)?;
+            at_least_0("gamma/beta", gamma_ratio)?;
+            below_half("the label smoothing", label_smoothing)?;
+            at_least_0("the weight of the likelihood", sft_weight)
+        }
+        Objective::Dpo {
+            beta,
+            label_smoothing,
+        } => {
+            above_0("beta", beta)?;
+            below_half("the label smoothing", label_smoothing)
+        }
+        Objective::Ipo { beta } => above_0("beta", beta),
+        Objective::Kto {
+            beta,
+            desirable,
+            undesirable,
+        } => {
+            above_0("beta", beta)?;
+            at_least_0("the weight of correct solutions", desirable)?;
+            at_least_0("the weight of incorrect solutions", undesirable)
+        }
+        Objective::Orpo { lambda } => at_least_0("the weight of the odds ratio", lambda),
+        Objective::Sft | Objective::Orm => Ok(()),
+    }
+}
+
+fn above_0(name: &str, number: f64) -> Result<()> {
+    must(number.is_finite() && number > 0.0, name, "above 0", number)
+}
+
+fn at_least_0(name: &str, number: f64) -> Result<()> {
+    must(
+        number.is_finite() && number >= 0.0,
+        name,
+        "at least 0",
+        number,
+    )
+}
+
+/// With half of the pairs the wrong way round, there is nothing to learn.
+fn below_half(name: &str, share: f64) -> Result<()> {
+    let fits = (0.0..0.5).contains(&share);
+    must(fits, name, "at least 0 and below 0.5", share)
+}
+
+fn must(fits: bool, name: &str, be: &str, number: f64) -> Result<()> {
+    match fits {
+        true => Ok(()),
+        false => Err(Error::Options(format!("{name} must be {be}, not {number}"))),
     }
 }

@@ -1,7 +1,7 @@
 //! What a run will do, all of it known before the first step: units from problems, and the units of
 //! each step.
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use super::{
     Options, Tokenize,
@@ -27,10 +27,11 @@ pub(crate) fn units(
     let told = problems.iter().any(|problem| problem.split.is_some());
     let mut order: Vec<usize> = (0..problems.len()).collect();
     random.shuffle(&mut order);
-    let held_out = (options.dev_share * problems.len() as f64).round() as usize;
+    order.truncate((options.dev_share * problems.len() as f64).round() as usize);
+    let held_out: HashSet<usize> = order.into_iter().collect();
     let is_dev = |i: usize| match told {
         true => problems[i].split == Some(Split::Dev),
-        false => order[..held_out].contains(&i),
+        false => held_out.contains(&i),
     };
     // What a unit is trained on: the solutions in pairs, the correct ones, or all.
     let used = |unit: Unit| match options.objective {
@@ -75,8 +76,12 @@ pub(crate) fn units(
         }
     }
     if train.is_empty() {
+        let whose = match length_max < options.length_max {
+            true => " of the base's context",
+            false => "",
+        };
         return Err(Error::Options(format!(
-            "no pairs are left to learn from ({} skipped because they are longer than {length_max} tokens)",
+            "no pairs are left to learn from ({} skipped because they are longer than the {length_max} tokens{whose})",
             skipped.too_long
         )));
     }

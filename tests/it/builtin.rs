@@ -70,9 +70,9 @@ fn a_recipe_is_followed_and_gone_on_with() {
     let (folder, steps) = followed();
     let out = folder.path();
     assert!(*steps > 10, "{steps}");
-    // State, metrics and the one copy on the way.
+    // State, metrics, the lock and the one copy on the way.
     let left = fs::read_dir(out.join("reasoner.gguf.train")).unwrap();
-    assert_eq!(left.count(), 3);
+    assert_eq!(left.count(), 4);
     // The same again: nothing is trained twice.
     let recipe = toy(out);
     assert_eq!(follow(&recipe, out), 0);

@@ -39,7 +39,7 @@ use crate::{
     hub::Mounted,
 };
 
-fn tiny(architecture: &str, seed: u64) -> Gguf {
+pub fn tiny(architecture: &str, seed: u64) -> Gguf {
     let geometry = Geometry {
         architecture: architecture.to_owned(),
         layers: 3,
@@ -54,7 +54,7 @@ fn tiny(architecture: &str, seed: u64) -> Gguf {
 }
 
 /// What llama.cpp makes of a text with the fixtures' tokenizer.
-struct Bytes;
+pub struct Bytes;
 
 impl Tokenize for Bytes {
     fn prompt(&self, prompt: &str) -> Result<Vec<u32>> {
@@ -75,7 +75,7 @@ impl Tokenize for Bytes {
 }
 
 /// Sums whose right solutions are certain of themselves, which a small network can learn to see.
-fn sums() -> Vec<pairs::Problem> {
+pub fn sums() -> Vec<pairs::Problem> {
     let mut rows = String::new();
     for i in 0..24 {
         let (a, b) = (3 + i * 7 % 11, 2 + i * 5 % 13);
@@ -93,7 +93,7 @@ fn sums() -> Vec<pairs::Problem> {
     problems
 }
 
-fn options(folder: &TempDir, gguf: &Gguf, name: &str) -> Options {
+pub fn options(folder: &TempDir, gguf: &Gguf, name: &str) -> Options {
     let base = folder.path().join("base.gguf");
     if !base.exists() {
         gguf.write(&base, Precision::F32).unwrap();
@@ -114,7 +114,7 @@ fn options(folder: &TempDir, gguf: &Gguf, name: &str) -> Options {
     }
 }
 
-fn go(_: Event) -> ControlFlow<()> {
+pub fn go(_: Event) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
@@ -490,7 +490,7 @@ fn bad_input_is_one_sentence() {
     bad.length_max = 20;
     fails(
         &bad,
-        "no pairs are left to learn from (48 skipped because they are longer than 20 tokens)",
+        "no pairs are left to learn from (48 skipped because they are longer than the 20 tokens)",
     );
     let mut bad = good.clone();
     bad.lora.as_mut().unwrap().targets.push("attn_x".to_owned());
