@@ -10,11 +10,11 @@ use crate::{
     trace::{Candidate, Score},
 };
 
-/// One score per candidate's text; `None` where the verifier gives none that is a number: a recording
-/// without it, a question or a candidate longer than the context, a broken model.
+/// One score per candidate's text; `None` where the verifier gives none: a recording without it, a
+/// question or a candidate longer than the context.
 ///
 /// # Errors
-/// What the model reports; a `watch` that breaks.
+/// What the model reports; a `watch` that breaks; as [`checked`].
 pub fn score(
     question: &Question,
     texts: &[&str],
@@ -30,11 +30,25 @@ pub fn score(
         seed: 0,
     };
     let scored = fitting(verifier.score(&request, texts, watch), texts.len())?;
-    let finite = scored
-        .scores
-        .into_iter()
-        .map(|score| score.filter(|score| score.is_finite()).map(Score));
-    Ok((finite.collect(), scored.usage))
+    Ok((checked(&scored.scores, verifier)?, scored.usage))
+}
+
+/// Scores as a trace has them.
+///
+/// # Errors
+/// [`Error::Model`] where one is not a number: such a verifier is broken, whatever it gives the others.
+pub fn checked(scores: &[Option<f64>], verifier: &dyn LanguageModel) -> Result<Vec<Option<Score>>> {
+    let given = scores.iter().flatten();
+    match given.filter(|score| !score.is_finite()).count() {
+        0 => Ok(scores.iter().map(|score| score.map(Score)).collect()),
+        broken => Err(Error::Model {
+            model: verifier.name().to_owned(),
+            reason: format!(
+                "{broken} of {} scores are not numbers: the verifier's weights are damaged, name another",
+                scores.len()
+            ),
+        }),
+    }
 }
 
 /// No scores where not even the prompt fits the context.
@@ -78,8 +92,7 @@ pub fn score_backwards(
         let scored = fitting(reviewer.score(&request, &[&question.text], watch), 1)?;
         usage += scored.usage;
         let backwards = scored.scores.first().copied().flatten();
-        let both = backwards.map(|score| score + candidate.logprob_mean.unwrap_or(0.0));
-        scores.push(both.filter(|score| score.is_finite()).map(Score));
+        scores.push(backwards.map(|score| score + candidate.logprob_mean.unwrap_or(0.0)));
     }
-    Ok((scores, usage))
+    Ok((checked(&scores, reviewer)?, usage))
 }

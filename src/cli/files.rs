@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use rerank::{execute::Sandbox, jsonl, model::Replay};
+use serde_json::{Map, Value, json};
 
 /// A file's bytes, or standard input's for `-`, unpacked and without a byte order mark.
 pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
@@ -22,6 +23,19 @@ pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
 /// A file's text, or standard input's for `-`.
 pub(super) fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read_bytes(path)?).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A line's JSON object, or what the line must be.
+pub(super) fn object(line: Result<&str, &String>, must: &str) -> Result<Map<String, Value>, Value> {
+    let line = line.map_err(|reason| json!({ "error": reason }))?;
+    match serde_json::from_str(line) {
+        Ok(Value::Object(row)) => Ok(row),
+        Ok(_) => Err(json!({ "error": format!("a line must be {must}"), "line": line })),
+        Err(source) => Err(json!({
+            "error": format!("a line must be {must}, and this is no JSON ({source})"),
+            "line": line,
+        })),
+    }
 }
 
 /// Refuses to write over what is read, by whatever path it is named.

@@ -12,9 +12,9 @@ use rerank::{
     answer::{self, Rule},
     jsonl,
 };
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::{RuleArgument, read_bytes};
+use super::{RuleArgument, files::object, read_bytes};
 
 /// Compare answers with gold answers: JSON lines {"gold","answer"} gain "equal" and "how"
 #[derive(Args)]
@@ -62,15 +62,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
 
 /// The line with `equal` and `how` added; a line that cannot be read becomes `{"error"}`.
 fn graded(line: &Result<&str, String>, rule: Rule) -> Value {
-    let line = match line {
-        Ok(line) => line,
-        Err(reason) => return json!({ "error": reason }),
-    };
-    let mut row: Map<String, Value> = match serde_json::from_str(line) {
+    let must = "an object with \"gold\" and \"answer\"";
+    let mut row = match object(line.as_deref(), must) {
         Ok(row) => row,
-        Err(source) => {
-            return json!({ "error": format!("not a JSON object: {source}"), "line": line });
-        }
+        Err(error) => return error,
     };
     let rule = match row
         .get("rule")

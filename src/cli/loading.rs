@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use rerank::{
     builtin::embedded,
-    model::{LlamaCpp, Prompts, llama::Resources, manifest::Role},
+    model::{LanguageModel, LlamaCpp, Prompts, llama::Resources, manifest::Role},
 };
 
 use super::{cache_folder, models};
@@ -77,6 +77,18 @@ impl Loading {
         }
         loaded.sort_by_key(|(index, _)| *index);
         Ok(loaded.into_iter().map(|(_, model)| model).collect())
+    }
+}
+
+/// Says where a verifier cannot score as it was trained to.
+#[expect(clippy::print_stderr, reason = "a warning, and the work goes on")]
+pub(super) fn warn_of_lacking_base(verifier: &LlamaCpp) {
+    if let Some(objective) = verifier.objective().filter(|_| verifier.lacks_base()) {
+        eprintln!(
+            "rerank: model {}: {} trained it to be scored by its rise over its base; without that its mean log-probability is taken (`rerank score` and `rerank rescore` take the base with --minus)",
+            verifier.name(),
+            objective.name()
+        );
     }
 }
 

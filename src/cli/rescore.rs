@@ -15,7 +15,10 @@ use rerank::{
     model::manifest::Role,
 };
 
-use super::{bar, eval, loading::Loading};
+use super::{
+    bar, eval,
+    loading::{Loading, warn_of_lacking_base},
+};
 
 /// Score the candidates of an earlier run with another verifier, into a run of its own
 #[derive(Args)]
@@ -30,7 +33,8 @@ pub struct Arguments {
     /// The verifier: a .gguf file, BASE.gguf+ADAPTER.gguf, or builtin
     #[arg(long, value_name = "M")]
     verifier: String,
-    /// Score by how much likelier a solution has become than under this model, as DPO does
+    /// Score by how much likelier a solution has become than under this model: in all, as DPO does, or
+    /// per token, if the verifier was trained by that
     #[arg(long, value_name = "M")]
     minus: Option<String>,
     /// Folder of the new run
@@ -48,6 +52,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let mut models = arguments.loading.load(&names, names.len() as u64, false)?;
     let mut minus = minus.and_then(|_| models.pop());
     let mut verifier = models.swap_remove(0);
+    if minus.is_none() {
+        warn_of_lacking_base(&verifier);
+    }
 
     let bar = bar("rescore", 0);
     let Rescored { problems, partly } = rescore(

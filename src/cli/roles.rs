@@ -12,7 +12,7 @@ use rerank::{
 
 use super::{
     files::open_replay,
-    loading::{BUILTIN, Loading},
+    loading::{BUILTIN, Loading, warn_of_lacking_base},
 };
 
 /// Which models take part.
@@ -104,6 +104,9 @@ impl Roles {
         let draws_too = scores.is_some_and(|index| index == reasoner || Some(index) == coder);
         let contexts = names.len() as u64 + u64::from(draws_too);
         let models = loading.load(&names, contexts, deterministic)?;
+        if let Some(verifier) = verifier {
+            warn_of_lacking_base(&models[verifier]);
+        }
         let boxed = |model| -> Box<dyn LanguageModel> { Box::new(model) };
         Ok(Loaded {
             models: models.into_iter().map(boxed).collect(),

@@ -9,12 +9,18 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
     jsonl,
-    model::{LanguageModel, LlamaCpp, Request, manifest::Role, to_the_end},
+    model::{LanguageModel, LlamaCpp, Request, llama::Logprob, manifest::Role, to_the_end},
     problem::Question,
+    train::objective::Objective,
 };
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::{bar, loading::Loading, read_bytes};
+use super::{
+    bar,
+    files::object,
+    loading::{Loading, warn_of_lacking_base},
+    read_bytes,
+};
 
 /// Score candidates: JSON lines {"question","candidates":[...]} gain "scores"
 #[derive(Args)]
@@ -29,12 +35,16 @@ pub struct Arguments {
     #[arg(long, value_name = "M")]
     verifier: String,
     /// What the score is; by default what the verifier was trained for: the head (orm), the sum
-    /// (dpo, kto) or the mean (ipo) minus the base's, or the mean (simpo and all others)
+    /// (dpo, kto) or the mean (ipo) minus the base's, or the mean (simpo and all others); where a base
+    /// is subtracted by request, the sum or the mean likewise
     #[arg(long, value_enum)]
     reward: Option<Reward>,
     /// Subtract what the base gives without the adapter
     #[arg(long)]
     minus_base: bool,
+    /// Subtract what this model gives: the base of a verifier that was trained as a whole
+    #[arg(long, value_name = "M", conflicts_with = "minus_base")]
+    minus: Option<String>,
     /// What the candidates answer
     #[arg(long, value_enum, default_value_t = super::TaskArgument::Math)]
     task: super::TaskArgument,
@@ -54,8 +64,12 @@ enum Reward {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let bytes = read_bytes(&arguments.file)?;
-    let names = [(arguments.verifier.as_str(), Role::Verifier)];
-    let mut verifier = arguments.loading.load(&names, 1, false)?.swap_remove(0);
+    let mut names = vec![(arguments.verifier.as_str(), Role::Verifier)];
+    let base = arguments.minus.as_deref();
+    names.extend(base.map(|name| (name, Role::Reasoner)));
+    let mut models = arguments.loading.load(&names, names.len() as u64, false)?;
+    let mut base = base.and_then(|_| models.pop());
+    let mut verifier = models.swap_remove(0);
     let reward = arguments.reward;
     if reward == Some(Reward::Head) && !verifier.has_head() {
         bail!(
@@ -69,6 +83,14 @@ pub fn run(arguments: Arguments) -> Result<()> {
             "--minus-base needs log-probabilities and an adapter: name the verifier as BASE.gguf+ADAPTER.gguf"
         );
     }
+    if base.is_some() && by_head {
+        bail!(
+            "--minus needs log-probabilities, and a reward head gives none: add --reward mean or sum"
+        );
+    }
+    if base.is_none() && reward.is_none() {
+        warn_of_lacking_base(&verifier);
+    }
     let lines: Vec<Result<&str, String>> = jsonl::lines(&bytes).map(|(_, line)| line).collect();
     let bar = bar("score", lines.len() as u64);
     // Line by line: whoever ends it has what is finished.
@@ -77,7 +99,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         writeln!(
             out,
             "{}",
-            serde_json::to_string(&scored(line, &mut verifier, reward, &arguments)?)?
+            serde_json::to_string(&scored(line, &mut verifier, base.as_mut(), &arguments)?)?
         )?;
         bar.inc(1);
     }
@@ -89,18 +111,13 @@ pub fn run(arguments: Arguments) -> Result<()> {
 fn scored(
     line: &Result<&str, String>,
     verifier: &mut LlamaCpp,
-    reward: Option<Reward>,
+    base: Option<&mut LlamaCpp>,
     arguments: &Arguments,
 ) -> Result<Value> {
-    let line = match line {
-        Ok(line) => line,
-        Err(reason) => return Ok(json!({ "error": reason })),
-    };
-    let mut row: Map<String, Value> = match serde_json::from_str(line) {
+    let must = "an object with \"question\" and a list of texts \"candidates\"";
+    let mut row = match object(line.as_deref(), must) {
         Ok(row) => row,
-        Err(source) => {
-            return Ok(json!({ "error": format!("not a JSON object: {source}"), "line": line }));
-        }
+        Err(error) => return Ok(error),
     };
     let texts: Option<Vec<&str>> = row
         .get("candidates")
@@ -113,12 +130,7 @@ fn scored(
         );
         return Ok(Value::Object(row));
     };
-    let question = Question {
-        id: String::new(),
-        text: text.to_owned(),
-        task: arguments.task.into(),
-        interface: None,
-    };
+    let question = Question::new(text, arguments.task.into());
     let messages = match verifier.prompts().solve(&question) {
         Ok(messages) => messages,
         Err(error) => {
@@ -134,8 +146,7 @@ fn scored(
         samples: 0,
         seed: 0,
     };
-    let scores = scores(verifier, &request, &texts, reward, arguments.minus_base);
-    match scores {
+    match scores(verifier, base, &request, &texts, arguments) {
         Ok(scores) => {
             let broken = |score: &&Option<f64>| score.is_some_and(|score| !score.is_finite());
             let count = scores.iter().filter(broken).count();
@@ -157,32 +168,31 @@ fn scored(
 
 fn scores(
     verifier: &mut LlamaCpp,
+    base: Option<&mut LlamaCpp>,
     request: &Request,
     texts: &[&str],
-    reward: Option<Reward>,
-    minus_base: bool,
+    arguments: &Arguments,
 ) -> rerank::Result<Vec<Option<f64>>> {
-    if !minus_base && reward.is_none_or(|reward| reward == Reward::Head) {
+    let (reward, minus_base) = (arguments.reward, arguments.minus_base);
+    let minus = minus_base || base.is_some();
+    if !minus && reward.is_none_or(|reward| reward == Reward::Head) {
         return Ok(verifier.score(request, texts, &to_the_end)?.scores);
     }
-    let mut of = |with_adapter: bool| -> rerank::Result<Vec<Option<f64>>> {
-        let (logprobs, _) = verifier.logprobs(request, texts, with_adapter, &to_the_end)?;
-        let number = |logprob: &rerank::model::llama::Logprob| match reward {
-            Some(Reward::Sum) => logprob.sum,
-            _ => logprob.mean(),
-        };
-        Ok(logprobs
-            .iter()
-            .map(|logprob| logprob.as_ref().map(number))
-            .collect())
+    let sums = match reward {
+        Some(reward) => reward == Reward::Sum,
+        None => verifier.objective().is_some_and(Objective::sums),
     };
-    let mut scores = of(true)?;
-    if minus_base {
-        let of_base = of(false)?;
-        scores
-            .iter_mut()
-            .zip(of_base)
-            .for_each(|(score, base)| *score = score.zip(base).map(|(score, base)| score - base));
-    }
-    Ok(scores)
+    let number = |logprob: Option<Logprob>| {
+        let number = |logprob: Logprob| if sums { logprob.sum } else { logprob.mean() };
+        logprob.map(number)
+    };
+    let (own, _) = verifier.logprobs(request, texts, true, &to_the_end)?;
+    let own = own.into_iter().map(number);
+    let of_base = match base {
+        Some(base) => base.logprobs(request, texts, true, &to_the_end)?.0,
+        None if minus_base => verifier.logprobs(request, texts, false, &to_the_end)?.0,
+        None => return Ok(own.collect()),
+    };
+    let pairs = own.zip(of_base.into_iter().map(number));
+    Ok(pairs.map(|(own, base)| Some(own? - base?)).collect())
 }

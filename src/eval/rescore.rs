@@ -7,15 +7,17 @@ use std::{collections::HashSet, path::Path};
 
 use super::{
     description::Description,
-    folder::{Record, claim, create_folder, finished, lock, read_description, read_traces},
+    folder::{Record, claim, create_folder, finished, read_description, read_traces},
     run::Event,
 };
 use crate::{
     error::{Error, Result},
+    lock::lock,
     model::{LanguageModel, LlamaCpp, Request, Usage, llama::Logprob, to_the_end},
     problem::Question,
     score,
     trace::{Score, Trace},
+    train::objective::Objective,
 };
 
 /// What came of it.
@@ -28,7 +30,8 @@ pub struct Rescored {
 }
 
 /// Scores what `out` does not hold yet of the run in `from`; by how much likelier a solution has
-/// become than under `minus` where that is given, as DPO does (arXiv 2305.18290, eq. 5).
+/// become than under `minus` where that is given: in all, as DPO does (arXiv 2305.18290, eq. 5), or
+/// per token, where the verifier was trained by that.
 ///
 /// # Errors
 /// A folder that is no run; an `out` that holds another one; what the models report.
@@ -124,7 +127,8 @@ fn scored(
     Ok(trace)
 }
 
-/// The log-probability of each text under the verifier minus that under `base`, in nats.
+/// The log-probability of each text under the verifier minus that under `base`, in nats: the sum over
+/// tokens, or the mean of a verifier that was trained by a mean.
 fn gains(
     question: &Question,
     texts: &[&str],
@@ -142,8 +146,13 @@ fn gains(
     let (of_verifier, mut usage) = verifier.logprobs(&request, texts, true, &to_the_end)?;
     let (of_base, more) = base.logprobs(&request, texts, true, &to_the_end)?;
     usage += more;
-    let sum = |logprob: Option<Logprob>| logprob.map(|logprob| logprob.sum);
+    let sums = verifier.objective().is_none_or(Objective::sums);
+    let number = |logprob: Option<Logprob>| {
+        let number = |logprob: Logprob| if sums { logprob.sum } else { logprob.mean() };
+        logprob.map(number)
+    };
     let pairs = of_verifier.into_iter().zip(of_base);
-    let gains = pairs.map(|(verifier, base)| Some(Score(sum(verifier)? - sum(base)?)));
-    Ok((gains.collect(), usage))
+    let gains = pairs.map(|(verifier, base)| Some(number(verifier)? - number(base)?));
+    let gains: Vec<Option<f64>> = gains.collect();
+    Ok((score::checked(&gains, verifier)?, usage))
 }

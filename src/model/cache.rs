@@ -266,11 +266,12 @@ impl LanguageModel for Cached {
             for (nth, (place, score)) in (0..).zip(places.iter().zip(scored.scores)) {
                 let tokens = tokens / count + u64::from(nth < tokens % count);
                 scores[*place] = Some((score, tokens));
-                self.store.keep(
-                    request.question,
-                    &keys[*place],
-                    Kept::Score { score, tokens },
-                )?;
+                // JSON has no such number: it would come back as no score, and nobody would hear of
+                // the damage.
+                if score.is_none_or(f64::is_finite) {
+                    let kept = Kept::Score { score, tokens };
+                    self.store.keep(request.question, &keys[*place], kept)?;
+                }
             }
         }
         let all: u64 = scores.iter().flatten().map(|(_, tokens)| tokens).sum();

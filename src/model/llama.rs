@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::gguf::{Gguf, Value},
+    model::gguf::Gguf,
     train::{
         lora::Head,
         objective::{Logp, Objective},
@@ -89,7 +89,7 @@ pub struct LlamaCpp {
     scoring: Option<Context>,
     /// A reward model's head, from the file that training left beside its adapter or model.
     head: Option<Head>,
-    /// What its adapter was trained for, where the adapter says it.
+    /// What its adapter, or without one itself, was trained for, where the file says it.
     objective: Option<Objective>,
     prompts: Prompts,
 }
@@ -117,14 +117,26 @@ impl LlamaCpp {
     /// Loads `base` once for several roles, each with an adapter of its own or without.
     ///
     /// # Errors
-    /// As [`LlamaCpp::load`].
+    /// As [`LlamaCpp::load`]; a reward model without its head.
     pub fn load_roles(
         base: &Path,
         adapters: &[Option<&Path>],
         resources: Resources,
     ) -> Result<Vec<Self>> {
         let parameters = LlamaModelParams::default().with_n_gpu_layers(resources.gpu_layers);
-        Self::load_with(base, adapters, &parameters, resources)
+        let roles = Self::load_with(base, adapters, &parameters, resources)?;
+        let headless = |role: &&Self| role.objective == Some(Objective::Orm) && !role.has_head();
+        if let Some(Self { role, .. }) = roles.iter().find(headless) {
+            let trained = role.files.last().expect("a role has its base");
+            return Err(Error::Model {
+                model: trained.display().to_string(),
+                reason: format!(
+                    "it is an outcome reward model without its head: put {} beside it",
+                    head_of(trained).display()
+                ),
+            });
+        }
+        Ok(roles)
     }
 
     fn load_with(
@@ -141,16 +153,11 @@ impl LlamaCpp {
             let beside = head_of(adapter.unwrap_or(base));
             let beside = beside.exists().then_some(beside);
             let head = beside.as_deref().map(Head::read).transpose()?;
-            let objective = adapter.and_then(objective_of);
-            if let (Some(adapter), Some(Objective::Orm), None) = (adapter, &objective, &head) {
-                return Err(Error::Model {
-                    model: adapter.display().to_string(),
-                    reason: format!(
-                        "it is an outcome reward model without its head: put {} beside it",
-                        head_of(adapter).display()
-                    ),
-                });
-            }
+            let objective = match adapter {
+                Some(adapter) => objective_of(adapter),
+                None => weights.model.meta_val_str(OBJECTIVE).ok(),
+            };
+            let objective = objective.and_then(|name| Objective::from_name(&name).ok());
             let mut files: Vec<PathBuf> = [Some(base), *adapter]
                 .into_iter()
                 .flatten()
@@ -198,6 +205,17 @@ impl LlamaCpp {
     /// Whether there is a reward model's head.
     pub fn has_head(&self) -> bool {
         self.head.is_some()
+    }
+
+    /// What its adapter, or without one itself, was trained for, where the file says it.
+    pub fn objective(&self) -> Option<&Objective> {
+        self.objective.as_ref()
+    }
+
+    /// Whether it was trained for its rise over a base that cannot be had from it: as a whole model,
+    /// not as an adapter. Then it scores by the mean log-probability.
+    pub fn lacks_base(&self) -> bool {
+        !self.has_adapter() && self.objective.is_some_and(|one| one.needs_reference())
     }
 
     /// The log-probability of each continuation, with the adapter or without it; `None` for one
@@ -365,8 +383,9 @@ impl LanguageModel for LlamaCpp {
             return asked.head_scores(&self.role, &mut self.scoring, head, watch);
         }
         let (logprobs, mut usage) = asked.logprobs(&self.role, &mut self.scoring, true, watch)?;
-        let compares = |objective: &Objective| objective.needs_reference();
-        let Some(objective) = self.objective.filter(compares) else {
+        let compares =
+            self.has_adapter() && self.objective.is_some_and(|one| one.needs_reference());
+        let Some(objective) = self.objective.filter(|_| compares) else {
             let scores = logprobs.iter();
             let scores = scores.map(|logprob| logprob.map(|logprob| logprob.mean()));
             return Ok(Scored {
@@ -404,11 +423,14 @@ fn all_parts(path: &Path) -> Vec<PathBuf> {
     )
 }
 
+/// The key under which training writes what it was for.
+const OBJECTIVE: &str = "rerank.objective";
+
 /// What an adapter was trained for; one that was made elsewhere does not tell.
-fn objective_of(adapter: &Path) -> Option<Objective> {
-    let gguf = Gguf::read(adapter).ok()?;
-    let name = gguf.get("rerank.objective").and_then(Value::as_str)?;
-    Objective::from_name(name).ok()
+fn objective_of(adapter: &Path) -> Option<String> {
+    let metadata = Gguf::read_metadata(adapter).ok()?;
+    let (_, value) = metadata.into_iter().find(|(key, _)| key == OBJECTIVE)?;
+    value.as_str().map(str::to_owned)
 }
 
 /// The file of the reward model's head that belongs to a model or an adapter.

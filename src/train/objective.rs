@@ -256,6 +256,11 @@ impl Objective {
         matches!(self, Self::Dpo { .. } | Self::Ipo { .. } | Self::Kto { .. })
     }
 
+    /// Whether [`Objective::score`] is a sum over a solution's tokens, not a mean.
+    pub fn sums(&self) -> bool {
+        matches!(self, Self::Dpo { .. } | Self::Kto { .. })
+    }
+
     /// How many terms a unit adds to the sum that is averaged over a step: pairs, solutions, or the
     /// tokens of correct solutions.
     pub(crate) fn terms(&self, unit: &Unit) -> usize {

@@ -345,10 +345,9 @@ fn answers_are_graded_in_order_and_one_bad_line_stops_nothing() {
         (&true.into(), &false.into())
     );
     assert!(
-        rows[1]["error"]
-            .as_str()
-            .unwrap()
-            .starts_with("not a JSON object")
+        rows[1]["error"].as_str().unwrap().starts_with(
+            "a line must be an object with \"gold\" and \"answer\", and this is no JSON"
+        )
     );
 }
 
@@ -626,6 +625,8 @@ fn a_verifier_trained_from_recorded_samples_prefers_right_solutions_it_never_saw
         if objective == "dpo" {
             let ratio = [&score[..], &["--reward", "sum", "--minus-base"]].concat();
             assert_eq!(scored, stdout(&rerank(&ratio)));
+            let own = [&score[..], &["--minus-base"]].concat();
+            assert_eq!(scored, stdout(&rerank(&own)));
             let sum = [&score[..], &["--reward", "sum"]].concat();
             assert_ne!(scored, stdout(&rerank(&sum)));
         }

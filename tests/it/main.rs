@@ -22,3 +22,4 @@ mod sandbox;
 mod task;
 mod tokenizers;
 mod train;
+mod verifier;
