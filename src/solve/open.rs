@@ -284,7 +284,7 @@ impl<'q> Open<'q> {
             self.drafts.retain(|draft| draft.candidate.is_some());
             self.stop(Why::Interrupted, begun, self.drafts.len(), None, models);
         }
-        let inputs = self.probe(sandbox);
+        let inputs = self.probe(sandbox, interrupted);
         let mut candidates: Vec<Candidate> = Vec::new();
         let mut traced = Vec::new();
         let (mut verdicts, mut descriptions, mut outputs) = (Vec::new(), Vec::new(), Vec::new());

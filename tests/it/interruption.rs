@@ -14,14 +14,18 @@ use rerank::{
     answer::Rule,
     execute::Limits,
     model::{
-        Finished, LanguageModel, LlamaCpp, Request, Sampling, Scored, Ticket, Watch, to_the_end,
+        Finished, LanguageModel, LlamaCpp, Replay, Request, Sampling, Scored, Ticket, Watch,
+        to_the_end,
     },
     probe::Probing,
+    problem::{Interface, Question, Task},
     select::{Filter, Selector},
     settle::Until,
     solve::{CodeMode, Models, Options, solve},
-    trace::Why,
+    trace::{Verdict, Why},
 };
+use serde_json::json;
+use tempfile::tempdir;
 
 use crate::{
     llama::{ROOMY, question, request, short, tiny_model},
@@ -50,6 +54,23 @@ fn scoring_ends_where_its_watch_says_so_and_starts_anew() {
     assert_eq!(calls.into_inner(), 3);
     let again = model.score(&request, &texts, &to_the_end).unwrap();
     assert_eq!(again.scores, whole.scores);
+}
+
+fn options(selector: Selector, interrupted: Arc<AtomicBool>) -> Options {
+    Options {
+        samples: 5,
+        until: Until::All,
+        sampling: short(1.0, 6),
+        translating: short(0.0, 6),
+        limits: Limits::default(),
+        code_mode: CodeMode::Agree,
+        probing: Probing::default(),
+        rule: Rule::Math,
+        selector,
+        filter: Filter::Off,
+        seed: 1,
+        interrupted,
+    }
 }
 
 /// A verifier during whose work somebody presses Ctrl-C.
@@ -104,20 +125,7 @@ fn candidates_are_kept_and_none_is_scored_where_scoring_is_ended() {
         coder: None,
         verifier: Some(0),
     };
-    let options = Options {
-        samples: 5,
-        until: Until::All,
-        sampling: short(1.0, 6),
-        translating: short(0.0, 6),
-        limits: Limits::default(),
-        code_mode: CodeMode::Off,
-        probing: Probing::default(),
-        rule: Rule::Math,
-        selector: Selector::Weighted,
-        filter: Filter::Off,
-        seed: 1,
-        interrupted,
-    };
+    let options = options(Selector::Weighted, interrupted);
     let quiet = |_, _, _| {};
     let question = question("How many?");
     let trace = solve(&question, &mut models, sandbox(), &options, &quiet).unwrap();
@@ -130,11 +138,52 @@ fn candidates_are_kept_and_none_is_scored_where_scoring_is_ended() {
     assert!(trace.candidates.iter().all(|one| one.score.is_none()));
 }
 
+#[test]
+fn programs_run_on_the_examples_alone_where_somebody_waits_for_the_end() {
+    let folder = tempdir().unwrap();
+    let recording = folder.path().join("samples.jsonl");
+    let samples = ["x * 2", "x + 2"].map(|result| {
+        let text = format!("def double(x):\n    return {result}\n");
+        json!({"kind": "code", "text": text})
+    });
+    let row = json!({"question": "Double a number.", "samples": samples});
+    std::fs::write(&recording, row.to_string()).unwrap();
+    let question = Question {
+        task: Task::Code,
+        interface: Some(Interface {
+            entry_point: "double".to_owned(),
+            examples: vec!["assert double(3) == 6".to_owned()],
+            ..Interface::default()
+        }),
+        ..question("Double a number.")
+    };
+    let solve = |interrupted: bool| {
+        let mut loaded: [Box<dyn LanguageModel>; 1] = [Box::new(Replay::open(&recording).unwrap())];
+        let mut models = Models {
+            loaded: &mut loaded,
+            reasoner: 0,
+            coder: None,
+            verifier: None,
+        };
+        let interrupted = Arc::new(AtomicBool::new(interrupted));
+        let options = options(Selector::Majority, interrupted);
+        let quiet = |_, _, _| {};
+        solve(&question, &mut models, sandbox(), &options, &quiet).unwrap()
+    };
+    let (whole, cut) = (solve(false), solve(true));
+    assert!(!whole.inputs.is_empty() && cut.inputs.is_empty());
+    assert_eq!(cut.stopped.unwrap().why, Why::Interrupted);
+    for trace in [whole, cut] {
+        let verdicts: Vec<Verdict> = trace.candidates.iter().map(|one| one.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Agrees, Verdict::Disagrees]);
+    }
+}
+
 /// Ctrl-C is pressed once the program listens for it: Linux tells.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_solve_that_is_ended_says_of_how_many_candidates_its_answer_is() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempdir().unwrap();
     let model = crate::llama::write_tiny(folder.path(), &[]);
     let solve = Command::new(env!("CARGO_BIN_EXE_rerank"))
         .args(["solve", "How many?", "-n", "4096", "--threads", "1"])

@@ -48,7 +48,8 @@ impl Open<'_> {
     }
 
     /// Runs the candidates' programs, all on the same inputs, and judges them; hands over the inputs.
-    pub(super) fn probe(&mut self, sandbox: &Sandbox) -> Vec<String> {
+    /// Whoever has interrupted it waits for the examples alone.
+    pub(super) fn probe(&mut self, sandbox: &Sandbox, interrupted: bool) -> Vec<String> {
         if self.question.task == Task::Math {
             return Vec::new();
         }
@@ -56,11 +57,11 @@ impl Open<'_> {
         let answer = |draft: &Draft| draft.candidate.as_ref()?.answer.clone().map(Program);
         let programs: Vec<_> = self.drafts.iter().map(answer).collect();
         let probing = match self.options.code_mode {
-            CodeMode::Off => Probing {
+            mode if mode != CodeMode::Off && !interrupted => self.options.probing,
+            _ => Probing {
                 inputs: 0,
                 ..self.options.probing
             },
-            _ => self.options.probing,
         };
         let (limits, seed) = (&self.options.limits, self.options.seed);
         let Probed {
