@@ -14,7 +14,8 @@ run() {
     "$rerank" eval "$benchmark" --data "$rows" -n "$n" --max-tokens 200 --out "$out/$name" "$@"
 }
 
-# 1. Generated problems that no model saw: three verifiers on the same candidates.
+# 1. Generated problems that no model saw; three verifiers on the same candidates of some of them.
+run held-out-16 eval/generated.toml $work/held-out.jsonl 16
 run held-out eval/generated.toml $work/held-out.jsonl 64 --limit 200
 for verifier in dpo orm; do
     minus=
@@ -28,16 +29,22 @@ python3 eval/builtin/slips.py $out/held-out/traces.jsonl
 
 # 2. The same verifier on samples of earlier states of the reasoner; with the mean sample, the
 #    learning curve.
+earlier() {
+    run "$1-$(basename "$4" .gguf)" "$2" "$3" 16 --limit "$5" \
+        --reasoner "$4" --coder builtin --verifier builtin
+}
 for copy in $work/reasoner.gguf.train/[0-9]*.gguf; do
-    run "earlier-$(basename "$copy" .gguf)" eval/generated.toml $work/held-out.jsonl 16 --limit 100 \
-        --reasoner "$copy" --coder builtin --verifier builtin
+    earlier held-out eval/generated.toml $work/held-out.jsonl "$copy" 100
+    for set in multiarith addsub; do
+        earlier $set $set "$data/wordproblems/$set.jsonl" "$copy" 200
+    done
 done
 
-# 3. Real problems that nobody here wrote: all of them at N = 16, the first 200 of each at N = 64,
+# 3. Real problems that nobody here wrote: all of them at N = 16, the first 100 of each at N = 64,
 # and greedy.
 real() {
     run "$1" "$2" "$3" 16
-    run "$1-64" "$2" "$3" 64 --limit 200
+    run "$1-64" "$2" "$3" 64 --limit 100
     run "$1-greedy" "$2" "$3" 1 --temperature 0
 }
 for set in multiarith addsub singleop singleeq svamp; do
