@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use self::{
-    files::{cache_folder, keep, open_replay, read_bytes, read_text},
+    files::{cache_folder, keep, read_bytes, read_text},
     terminal::{bar, open_sandbox, with_sandbox_bar},
     values::{RuleArgument, TaskArgument, share},
 };

@@ -1,7 +1,8 @@
 //! Stage 6: answers, verdicts and scores -> a ranking.
 //!
-//! Votes are counted over classes of equal answers, not over spellings. Pure: ties go to the
-//! candidate that came first.
+//! Votes are counted over classes of equal answers, not over spellings. Of equal classes one is taken
+//! by lot, not the first: where the samples of several models stand one after another, as in some recordings,
+//! whoever comes first would decide every tie. Pure: lots are drawn by the caller.
 
 use std::collections::HashMap;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     answer::{self, Rule},
+    model::seed_for,
     problem::Task,
     trace::{Ranking, Score, Verdict},
 };
@@ -59,6 +61,15 @@ pub struct Evidence<'a> {
     pub verdicts: &'a [Verdict],
     /// Its score.
     pub scores: &'a [Option<Score>],
+    /// Its lot: of classes that are equal, the one with the lowest comes first.
+    pub lots: &'a [u64],
+}
+
+/// A lot for each of a question's candidates, the same each time.
+pub fn lots(id: &str, candidates: usize) -> Vec<u64> {
+    (0..candidates)
+        .map(|index| seed_for(0, id, index))
+        .collect()
 }
 
 /// Orders the candidates, best first. Where the filter drops everyone who has an answer, all
@@ -91,11 +102,21 @@ pub fn select(evidence: Evidence, selector: Selector, filter: Filter) -> Ranking
     }
 
     let merits = merits(&survivors, evidence, selector, filter);
+    let equals = |place: usize| {
+        let (first, second) = merits[place];
+        (classes[survivors[place]], first.to_bits(), second.to_bits())
+    };
+    let mut lots = HashMap::new();
+    for (place, index) in survivors.iter().enumerate() {
+        let lot = lots.entry(equals(place)).or_insert(u64::MAX);
+        *lot = evidence.lots[*index].min(*lot);
+    }
     let mut order: Vec<usize> = (0..survivors.len()).collect();
     order.sort_by(|a, b| {
         merits[*b]
             .partial_cmp(&merits[*a])
             .expect("no merit is NaN")
+            .then_with(|| lots[&equals(*a)].cmp(&lots[&equals(*b)]))
             .then(a.cmp(b))
     });
     let mut order: Vec<usize> = order.into_iter().map(|place| survivors[place]).collect();
@@ -229,6 +250,7 @@ mod tests {
                 classes,
                 verdicts,
                 scores: &scores,
+                lots: &[0, 1, 2, 3, 4, 5, 6, 7][..classes.len()],
             },
             by.0,
             by.1,
@@ -237,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn majority_counts_classes_and_ties_go_to_the_first() {
+    fn majority_counts_classes_and_ties_go_to_the_lowest_lot() {
         let classes = [Some(0), Some(1), Some(1), None];
         let by = (Selector::Majority, Filter::Off);
         check(
@@ -253,7 +275,7 @@ mod tests {
             &[AGREES; 4],
             &[0.0; 4],
             by,
-            (&[0, 1, 2, 3], "majority"),
+            (&[0, 3, 1, 2], "majority"),
         );
     }
 
@@ -306,7 +328,7 @@ mod tests {
             &[UNCLEAR; 4],
             &[f64::NAN; 4],
             (Selector::Verifier, Filter::Off),
-            (&[0, 1, 2, 3], "verifier"),
+            (&[0, 3, 1, 2], "verifier"),
         );
     }
 
@@ -383,11 +405,32 @@ mod tests {
     }
 
     #[test]
+    fn a_tie_is_decided_by_lot_and_not_by_who_comes_first() {
+        let wins = |place: usize| {
+            let chosen = (0..1000).filter(|problem| {
+                let evidence = Evidence {
+                    classes: &[Some(0), Some(1), Some(2), Some(1), Some(0)],
+                    verdicts: &[AGREES; 5],
+                    scores: &[None; 5],
+                    lots: &lots(&problem.to_string(), 5),
+                };
+                let chosen = select(evidence, Selector::Majority, Filter::Off).chosen;
+                chosen.is_some_and(|index| evidence.classes[index] == Some(place))
+            });
+            chosen.count()
+        };
+        // Three standard deviations of 500 are 47.
+        assert!(wins(0).abs_diff(500) < 47, "{}", wins(0));
+        assert_eq!((wins(0) + wins(1), wins(2)), (1000, 0));
+    }
+
+    #[test]
     fn nothing_is_chosen_where_nobody_answers() {
         let evidence = Evidence {
             classes: &[None, None],
             verdicts: &[UNCLEAR; 2],
             scores: &[None; 2],
+            lots: &[0, 1],
         };
         assert_eq!(
             select(evidence, Selector::Majority, Filter::Cotnpot).chosen,

@@ -17,7 +17,7 @@ use rerank::{
         run::{self, Event},
     },
     model::{
-        LanguageModel,
+        LanguageModel, Replay,
         cache::Cached,
         hub::{Freshness, Kind, RemoteFile},
     },
@@ -27,7 +27,7 @@ use rerank::{
     task::{Benchmark, Problems},
 };
 
-use super::{bar, cache_folder, models, open_replay, open_sandbox, report, solving::Solving};
+use super::{bar, cache_folder, models, open_sandbox, report, solving::Solving};
 
 /// Solve a benchmark and report how each selector does
 #[derive(Args)]
@@ -111,10 +111,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
         return list();
     };
     let benchmark = Benchmark::find(name)?;
+    let recording = arguments.solving.roles.recording()?;
     let Problems {
         mut problems,
         unreadable,
-    } = problems(&arguments, &benchmark)?;
+    } = problems(&arguments, &benchmark, recording.as_ref())?;
     problems.truncate(arguments.limit.unwrap_or(usize::MAX));
     if arguments.solving.roles.replay.is_none() {
         for problem in &mut problems {
@@ -124,7 +125,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     if problems.is_empty() {
         bail!("there are no problems to solve");
     }
-    let mut loaded = arguments.solving.load(benchmark.task)?;
+    let mut loaded = arguments.solving.load(recording, benchmark.task)?;
     if arguments.solving.roles.replay.is_none() && !arguments.no_cache {
         let mut folder = match &arguments.cache {
             Some(folder) => folder.clone(),
@@ -263,19 +264,21 @@ pub fn warn(message: &str) {
     eprintln!("rerank: {message}");
 }
 
-fn problems(arguments: &Arguments, benchmark: &Benchmark) -> Result<Problems> {
-    let replay = arguments.solving.roles.replay.as_ref();
-    let replay = replay.map(|path| open_replay(path)).transpose()?;
-    if let Some(replay) = replay.as_ref().filter(|_| !arguments.force) {
+fn problems(
+    arguments: &Arguments,
+    benchmark: &Benchmark,
+    recording: Option<&Replay>,
+) -> Result<Problems> {
+    if let Some(replay) = recording.filter(|_| !arguments.force) {
         benchmark.check_recording(replay)?;
     }
     if let Some(path) = &arguments.data {
         return Ok(benchmark.problems(path, arguments.force)?);
     }
-    let Some(replay) = replay else {
+    let Some(replay) = recording else {
         return fetched(benchmark, arguments.force);
     };
-    let recorded = benchmark.recorded(&replay);
+    let recorded = benchmark.recorded(replay);
     if !recorded.problems.is_empty() {
         return Ok(recorded);
     }

@@ -37,11 +37,18 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    let runs: Vec<Run> = arguments
+    let mut runs: Vec<Run> = arguments
         .folders
         .iter()
         .map(|folder| Run::read(folder))
         .collect::<rerank::Result<_>>()?;
+    let same = |run: &Run| runs.iter().filter(|other| other.name == run.name).count() > 1;
+    let alike: Vec<bool> = runs.iter().map(same).collect();
+    for ((run, folder), alike) in runs.iter_mut().zip(&arguments.folders).zip(alike) {
+        if alike {
+            run.name = folder.display().to_string();
+        }
+    }
     match &arguments.out {
         Some(out) => report::write_together(&runs, out)?,
         None => {
@@ -74,7 +81,12 @@ pub fn run(arguments: Arguments) -> Result<()> {
         }
     }
     if runs.len() > 1 {
-        writeln!(output, "{}", compared(&report::compare(&runs)))?;
+        let comparisons = report::compare(&runs);
+        if comparisons.is_empty() {
+            writeln!(output, "no problem of the first run is in another one")?;
+        } else {
+            writeln!(output, "{}", compared(&comparisons))?;
+        }
     }
     Ok(())
 }
@@ -141,11 +153,11 @@ pub fn footer(summary: &Summary) -> String {
     if let Some(filter) = summary.filter {
         lines.push(format!(
             "filter: {} of verdicts clear; kept candidates right {}; right candidates kept {}; \
-            nobody survived on {} problems",
+            nobody survived on {}",
             percent_or_dash(filter.clear),
             percent_or_dash(filter.precision),
             percent_or_dash(filter.recall),
-            whole(filter.all_dropped)
+            plural(filter.all_dropped, "problem")
         ));
     }
     lines.join("\n")

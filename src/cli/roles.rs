@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
-    model::{LanguageModel, manifest::Role},
+    model::{LanguageModel, Replay, manifest::Role},
     problem::Task,
     solve::CodeMode,
 };
@@ -47,15 +47,22 @@ pub(super) struct Loaded {
 }
 
 impl Roles {
-    /// Loads what a run over questions of `task` needs.
+    /// The recording, where there is one; lines of it that are left out are said on standard error.
+    pub(super) fn recording(&self) -> Result<Option<Replay>> {
+        let path = self.replay.as_ref();
+        path.map(|path| open_replay(path)).transpose()
+    }
+
+    /// Loads what a run over questions of `task` needs, or takes the recording for it.
     pub(super) fn load(
         &self,
+        recording: Option<Replay>,
         loading: &Loading,
         deterministic: bool,
         task: Task,
         code_mode: CodeMode,
     ) -> Result<Loaded> {
-        if let Some(path) = &self.replay {
+        if let Some(replay) = recording {
             if let CodeMode::Describe | CodeMode::Roundtrip = code_mode {
                 let name = code_mode.to_possible_value();
                 bail!(
@@ -63,7 +70,6 @@ impl Roles {
                     name.as_ref().map_or("", |name| name.get_name())
                 );
             }
-            let replay = open_replay(path)?;
             let verifier = replay.has_scores().then_some(0);
             return Ok(Loaded {
                 models: vec![Box::new(replay)],

@@ -52,7 +52,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
         task: arguments.task.into(),
         interface: interface(arguments.example)?,
     };
-    let mut loaded = arguments.solving.load(question.task)?;
+    let mut loaded = arguments
+        .solving
+        .load(arguments.solving.roles.recording()?, question.task)?;
     let sandbox = open_sandbox()?;
     let options = arguments
         .solving

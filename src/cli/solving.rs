@@ -5,7 +5,7 @@ use clap::Args;
 use rerank::{
     answer::Rule,
     execute::Limits,
-    model::Sampling,
+    model::{Replay, Sampling},
     probe::Probing,
     problem::Task,
     select::{Filter, Selector},
@@ -41,9 +41,10 @@ pub(super) struct Solving {
 
 impl Solving {
     /// Loads what a run over questions of `task` needs.
-    pub(super) fn load(&self, task: Task) -> Result<Loaded> {
+    pub(super) fn load(&self, recording: Option<Replay>, task: Task) -> Result<Loaded> {
         let Self { roles, loading, .. } = self;
-        roles.load(loading, self.drawing.deterministic, task, self.code_mode)
+        let deterministic = self.drawing.deterministic;
+        roles.load(recording, loading, deterministic, task, self.code_mode)
     }
 
     /// The options of a solve as the command line gives them.

@@ -133,6 +133,14 @@ pub(super) fn difference(left: &Description, right: &Description) -> (String, St
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     };
+    let pairs = left.models.iter().zip(&right.models);
+    let mut other = pairs.filter(|(one, two)| (&one.0, &one.2) != (&two.0, &two.2));
+    if let Some((one, two)) = other.next().filter(|(one, two)| one.0 == two.0) {
+        let named = |(_, name, sha256): &(String, String, String)| {
+            format!("{name} (SHA-256 {}...)", sha256.get(..8).unwrap_or(sha256))
+        };
+        return (one.0.clone(), named(one), named(two));
+    }
     let (left, right) = (fields(&left.nameless()), fields(&right.nameless()));
     let differs = |key: &&String| left.get(*key) != right.get(*key);
     let key = left.keys().chain(right.keys()).find(differs);

@@ -52,6 +52,15 @@ impl Run {
                 folder.display()
             )));
         }
+        let all = description.problems_to_solve();
+        if traces.len() > all {
+            return Err(Error::Options(format!(
+                "{} has traces of {} problems and run.json is of {all}: remove the lines that are \
+                 another run's",
+                folder.display(),
+                traces.len()
+            )));
+        }
         Ok(Self::of(name(folder), description, traces))
     }
 
@@ -90,6 +99,12 @@ impl Run {
 /// # Errors
 /// A file that cannot be written.
 pub fn write_together(runs: &[Run], folder: &Path) -> Result<()> {
+    if folder.join("run.json").exists() {
+        return Err(Error::Options(format!(
+            "{} holds a run with a report of its own: use another --out",
+            folder.display()
+        )));
+    }
     let comparisons = compare(runs);
     create_folder(folder)?;
     write_pages(runs, &comparisons, folder)

@@ -22,7 +22,7 @@ use crate::{
     answer::{self, Rule},
     error::{Error, Result, in_words},
     jsonl::{self, read},
-    problem::{Problem, Question, Reference, Task},
+    problem::{Question, Reference, Task},
     trace::Stop,
 };
 
@@ -82,8 +82,8 @@ impl Replay {
         for (line, row) in lines {
             match row.and_then(|mut row| {
                 replay.datasets.extend(row.dataset.take());
-                row.into_row(line - 1, programs_alone)
-                    .ok_or_else(|| "there is no \"question\"".to_owned())
+                let row = row.into_row(line - 1, programs_alone);
+                row.map_err(str::to_owned)
             }) {
                 Ok(row) => {
                     let place = replay.rows.len();
@@ -98,15 +98,6 @@ impl Replay {
                     reason,
                 }),
             }
-        }
-        if !replay.rows.is_empty() && replay.rows.iter().all(|row| row.candidates.is_empty()) {
-            return Err(Error::Row {
-                path: PathBuf::from(path),
-                line: 1,
-                reason:
-                    "no sample is of kind \"cot\", \"pot\", \"tool_integrated\" or \"code\", so there are no candidates"
-                        .to_owned(),
-            });
         }
         match (replay.rows.is_empty(), replay.damaged.is_empty()) {
             (false, _) => Ok(replay),
@@ -124,14 +115,10 @@ impl Replay {
         &self.damaged
     }
 
-    /// The recorded problems, in file order: those whose row holds the gold answer.
-    pub fn problems(&self) -> impl Iterator<Item = Problem> {
-        self.rows.iter().filter_map(|row| {
-            Some(Problem {
-                question: row.question.clone(),
-                reference: row.reference.clone()?,
-            })
-        })
+    /// The recorded questions, in file order, with the gold answer where the row holds it.
+    pub fn questions(&self) -> impl Iterator<Item = (&Question, Option<&Reference>)> {
+        let rows = self.rows.iter();
+        rows.map(|row| (&row.question, row.reference.as_ref()))
     }
 
     /// The benchmarks of which its rows say that they are, each once, as `NAME` or `NAME/SPLIT`.
@@ -318,8 +305,8 @@ impl RecordedRow {
         })
     }
 
-    /// `None` where there is no question.
-    fn into_row(self, line: usize, programs_alone: bool) -> Option<Row> {
+    /// A row's question and candidates, or what it lacks.
+    fn into_row(self, line: usize, programs_alone: bool) -> Result<Row, &'static str> {
         let id = [self.unique_id, self.task_id, self.index, self.id]
             .into_iter()
             .flatten()
@@ -379,15 +366,19 @@ impl RecordedRow {
                 score: *score,
             });
         }
-        Some(Row {
+        if candidates.is_empty() {
+            return Err("no sample is of kind \"cot\", \"pot\", \"tool_integrated\" or \"code\"");
+        }
+        let text = [self.question, self.problem, self.text, self.prompt];
+        let text = text.into_iter().flatten().next();
+        let text = text.or_else(|| (task == Task::Code && id.is_some()).then(String::new));
+        let text = text.ok_or("there is no \"question\"")?;
+        let id = id.as_ref().map_or_else(|| line.to_string(), plain);
+        Ok(Row {
             candidates,
             question: Question {
-                id: id.as_ref().map_or_else(|| line.to_string(), plain),
-                text: [self.question, self.problem, self.text, self.prompt]
-                    .into_iter()
-                    .flatten()
-                    .next()
-                    .or_else(|| (task == Task::Code && id.is_some()).then(String::new))?,
+                id,
+                text,
                 task,
                 interface: None,
             },

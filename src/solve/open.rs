@@ -12,7 +12,7 @@ use crate::{
     model::{Finished, Usage},
     problem::{Question, Task},
     sample,
-    select::{Evidence, classes, select},
+    select::{Evidence, classes, lots, select},
     settle::{Until, settle},
     trace::{
         Candidate, Execution, Program, Reason, Stopped, Timings, Tokens, Trace, TracedCandidate,
@@ -331,6 +331,7 @@ impl<'q> Open<'q> {
             classes: &classes,
             verdicts: &verdicts,
             scores: &scores,
+            lots: &lots(&self.question.id, classes.len()),
         };
         let ranking = select(evidence, self.options.selector, self.options.filter);
         self.timings.select = milliseconds(started);

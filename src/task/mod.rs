@@ -299,12 +299,23 @@ impl Benchmark {
     /// The problems of a recording, which brings its own gold answers.
     pub fn recorded(&self, replay: &Replay) -> Problems {
         let mut all = Problems::default();
-        for problem in replay.problems() {
-            if self.task == Task::Code || self.can_be_found(&problem.reference.answer) {
-                all.problems.push(problem);
-            } else {
-                all.unreadable
-                    .push((problem.question.id, problem.reference.answer));
+        if replay.questions().all(|(_, reference)| reference.is_none()) {
+            return all;
+        }
+        for (question, reference) in replay.questions() {
+            match reference {
+                Some(reference)
+                    if self.task == Task::Code || self.can_be_found(&reference.answer) =>
+                {
+                    all.problems.push(Problem {
+                        question: question.clone(),
+                        reference: reference.clone(),
+                    });
+                }
+                reference => {
+                    let gold = reference.map_or("", |reference| &reference.answer);
+                    all.unreadable.push((question.id.clone(), gold.to_owned()));
+                }
             }
         }
         all

@@ -936,12 +936,13 @@ fn pairs_cross_runs_of_the_same_problem() {
             &run,
         ],
         1,
-        "holds another run (models is ",
+        "holds another run (reasoner is ",
     );
     assert!(fs::read(path("right/traces.jsonl")).unwrap() == traces);
     // A recording reads no programs.
     let code = ["--task", "code", "--code-mode", "describe"];
-    let reading = [&["solve", "Double it.", "--replay", &mine][..], &code].concat();
+    let recording = path("right.jsonl");
+    let reading = [&["solve", "Q?", "--replay", &recording][..], &code].concat();
     refuses(
         &reading,
         1,

@@ -348,7 +348,7 @@ fn a_recording_is_drawn_until_the_vote_is_settled() {
     );
     assert!(stopped.confidence.unwrap() >= 0.95);
     assert_eq!(traces[2].stopped, None);
-    assert_eq!(Replay::open(&path).unwrap().problems().count(), 3);
+    assert_eq!(Replay::open(&path).unwrap().questions().count(), 3);
 }
 
 #[cfg(unix)]

@@ -88,7 +88,7 @@ fn a_question_that_does_not_fit_has_no_scores_and_a_stopped_rescore_goes_on() {
     refuses(
         &[&arguments[..], &minus].concat(),
         1,
-        "holds another run (models is ",
+        "holds another run (verifier is ",
     );
     let gains = folder.path().join("gains");
     let mut into = arguments;

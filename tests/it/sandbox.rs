@@ -3,7 +3,7 @@
 #![expect(clippy::print_stderr, reason = "a test says what it skipped")]
 
 use std::{
-    fs,
+    env, fs,
     io::{Read, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -243,6 +243,20 @@ fn ten_thousand_programs_leave_memory_flat() {
         eprintln!("skipped: /proc/self/statm is not there");
         return;
     };
+    // In a process of its own: other tests load models meanwhile.
+    const ALONE: &str = "RERANK_TEST_ALONE";
+    if env::var_os(ALONE).is_none() {
+        let name = "sandbox::ten_thousand_programs_leave_memory_flat";
+        let mut alone = Command::new(env::current_exe().unwrap());
+        let alone = alone.args(["--exact", name]).env(ALONE, "1");
+        let output = alone.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+        return;
+    }
     let programs = |count: usize| -> Vec<_> {
         let program = |n: usize| format!("a = [{n}] * 1000\nprint(sum(a))");
         (0..count).map(|n| Some(Program(program(n)))).collect()

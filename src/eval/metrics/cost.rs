@@ -47,9 +47,9 @@ pub struct Costs {
 
 /// Whether no trace tells its tokens, as none of a recording does.
 pub fn is_untold(traces: &[Trace]) -> bool {
-    traces
-        .iter()
-        .all(|trace| trace.tokens.prompt + trace.tokens.sample == 0)
+    let drawn = traces.iter().any(|trace| !trace.candidates.is_empty());
+    let told = |trace: &Trace| trace.tokens.prompt + trace.tokens.sample > 0;
+    drawn && !traces.iter().any(told)
 }
 
 impl Costs {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::{
     answer::{self, Rule},
     problem::Task,
-    select::{Evidence, Filter, Selector, classes, select},
+    select::{Evidence, Filter, Selector, classes, lots, select},
     trace::{Outcome, Ranking, Score, Trace, TracedCandidate, Verdict},
 };
 
@@ -143,8 +143,12 @@ impl Graded {
         self.right.contains(&true) && !self.survives() && !self.all_dropped()
     }
 
+    /// All candidates, in the order of their lots.
     fn all(&self) -> Vec<usize> {
-        (0..self.right.len()).collect()
+        let lots = lots(&self.id, self.right.len());
+        let mut all: Vec<usize> = (0..lots.len()).collect();
+        all.sort_by_key(|index| lots[*index]);
+        all
     }
 }
 
@@ -158,6 +162,7 @@ pub fn rankings(trace: &Trace, rule: Rule) -> Vec<(Selector, Filter, Ranking)> {
         classes: &classes,
         verdicts: &verdicts,
         scores: &scores,
+        lots: &lots(&trace.id, candidates.len()),
     };
     Way::selections()
         .map(|(selector, filter)| (selector, filter, select(evidence, selector, filter)))

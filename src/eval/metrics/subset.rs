@@ -81,10 +81,12 @@ fn selected(graded: &Graded, selector: Selector, filter: Filter, order: &[usize]
     let classes: Vec<_> = order.iter().map(|index| graded.classes[*index]).collect();
     let verdicts: Vec<_> = order.iter().map(|index| graded.verdicts[*index]).collect();
     let scores: Vec<_> = order.iter().map(|index| graded.scores[*index]).collect();
+    let lots: Vec<u64> = (0..).take(order.len()).collect();
     let evidence = Evidence {
         classes: &classes,
         verdicts: &verdicts,
         scores: &scores,
+        lots: &lots,
     };
     Some(order[select(evidence, selector, filter).chosen?])
 }

@@ -131,6 +131,7 @@ fn the_fast_weighted_votes_are_the_selectors() {
                 classes: &problem.classes,
                 verdicts: &problem.verdicts,
                 scores: &problem.scores,
+                lots: &[0, 1, 2, 3, 4, 5, 6],
             };
             let chosen = select(evidence, selector, filter).chosen;
             assert_eq!(
