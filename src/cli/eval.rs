@@ -57,7 +57,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     /// Evaluate rows that are not those the manifest was written for: another split, a part, a
-    /// recording of another benchmark
+    /// recording of another benchmark or of some of its problems
     #[arg(long)]
     force: bool,
     /// Only the first K problems
@@ -117,6 +117,17 @@ pub fn run(arguments: Arguments) -> Result<()> {
         unreadable,
     } = problems(&arguments, &benchmark, recording.as_ref())?;
     problems.truncate(arguments.limit.unwrap_or(usize::MAX));
+    if let Some(replay) = &recording {
+        let all = problems.len();
+        problems.retain(|problem| replay.holds(&problem.question));
+        if problems.len() < all && !arguments.force {
+            bail!(
+                "{} holds samples for {} of {all} problems; --force evaluates those alone",
+                replay.name(),
+                problems.len()
+            );
+        }
+    }
     if arguments.solving.roles.replay.is_none() {
         for problem in &mut problems {
             problem.question.text = benchmark.asked(&problem.question.text);

@@ -134,6 +134,11 @@ impl Replay {
             .any(|sample| sample.score.is_some())
     }
 
+    /// Whether there are samples of a question.
+    pub fn holds(&self, question: &Question) -> bool {
+        self.row(question).is_ok()
+    }
+
     fn row(&self, question: &Question) -> Result<&Row> {
         let text = key(&question.text);
         let by_id = self.row_by_id.get(&question.id);

@@ -502,6 +502,31 @@ fn a_recording_of_another_benchmark_needs_force() {
             succeeds(&[&arguments[..], &["--force"]].concat());
         }
     }
+
+    // Nor one that lacks some of the problems, before anything is done.
+    let rows = folder.path().join("rows.jsonl");
+    let asked = |question: &str| json!({ "question": question, "answer": "#### 7" }).to_string();
+    fs::write(&rows, asked("Q?") + "\n" + &asked("R?") + "\n").unwrap();
+    fs::write(&file, row("svamp").to_string()).unwrap();
+    let manifest = folder.path().join("own.toml");
+    fs::write(
+        &manifest,
+        "name = \"own\"\nabout = \"a test\"\ntask = \"math\"\ndataset = \"svamp\"\n[fields]\nquestion = \"question\"\nanswer = \"answer\"\n",
+    )
+    .unwrap();
+    let arguments = [
+        "eval",
+        text(&manifest),
+        "--data",
+        text(&rows),
+        "--replay",
+        text(&file),
+        "--json",
+    ];
+    refuses(&arguments, "holds samples for 1 of 2 problems; --force");
+    let output = succeeds(&[&arguments[..], &["--force"]].concat());
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["problems"], 1);
 }
 
 #[test]
