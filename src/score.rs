@@ -21,14 +21,7 @@ pub fn score(
     verifier: &mut dyn LanguageModel,
     watch: Watch,
 ) -> Result<(Vec<Option<Score>>, Usage)> {
-    let request = Request {
-        question,
-        candidate: None,
-        messages: verifier.prompts().solve(question)?,
-        first: 0,
-        samples: 0,
-        seed: 0,
-    };
+    let request = Request::scoring(question, verifier.prompts().solve(question)?);
     let scored = fitting(verifier.score(&request, texts, watch), texts.len())?;
     Ok((checked(&scored.scores, verifier)?, scored.usage))
 }
@@ -82,12 +75,8 @@ pub fn score_backwards(
             continue;
         };
         let request = Request {
-            question,
             candidate: Some(index),
-            messages: reviewer.prompts().recall(question, program)?,
-            first: 0,
-            samples: 0,
-            seed: 0,
+            ..Request::scoring(question, reviewer.prompts().recall(question, program)?)
         };
         let scored = fitting(reviewer.score(&request, &[&question.text], watch), 1)?;
         usage += scored.usage;

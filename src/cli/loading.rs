@@ -78,6 +78,19 @@ impl Loading {
         loaded.sort_by_key(|(index, _)| *index);
         Ok(loaded.into_iter().map(|(_, model)| model).collect())
     }
+
+    /// Loads a verifier, and the model whose log-probabilities are subtracted from its.
+    pub(super) fn load_verifier(
+        &self,
+        verifier: &str,
+        minus: Option<&str>,
+    ) -> Result<(LlamaCpp, Option<LlamaCpp>)> {
+        let mut names = vec![(verifier, Role::Verifier)];
+        names.extend(minus.map(|name| (name, Role::Reasoner)));
+        let mut models = self.load(&names, names.len() as u64, false)?;
+        let minus = minus.and_then(|_| models.pop());
+        Ok((models.swap_remove(0), minus))
+    }
 }
 
 /// Says where a verifier cannot score as it was trained to.

@@ -7,12 +7,9 @@ use std::{
 
 use anyhow::Result;
 use clap::Args;
-use rerank::{
-    eval::{
-        report::wording,
-        rescore::{Rescored, rescore},
-    },
-    model::manifest::Role,
+use rerank::eval::{
+    report::wording,
+    rescore::{Rescored, rescore},
 };
 
 use super::{
@@ -46,12 +43,8 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     super::keep(&[&arguments.run], &arguments.out)?;
-    let mut names = vec![(arguments.verifier.as_str(), Role::Verifier)];
-    let minus = arguments.minus.as_deref();
-    names.extend(minus.map(|name| (name, Role::Reasoner)));
-    let mut models = arguments.loading.load(&names, names.len() as u64, false)?;
-    let mut minus = minus.and_then(|_| models.pop());
-    let mut verifier = models.swap_remove(0);
+    let Arguments { loading, minus, .. } = &arguments;
+    let (mut verifier, mut minus) = loading.load_verifier(&arguments.verifier, minus.as_deref())?;
     if minus.is_none() {
         warn_of_lacking_base(&verifier);
     }

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
     jsonl,
-    model::{LanguageModel, LlamaCpp, Request, llama::Logprob, manifest::Role, to_the_end},
+    model::{LanguageModel, LlamaCpp, Request, llama::Logprob, to_the_end},
     problem::Question,
     train::objective::Objective,
 };
@@ -64,12 +64,8 @@ enum Reward {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let bytes = read_bytes(&arguments.file)?;
-    let mut names = vec![(arguments.verifier.as_str(), Role::Verifier)];
-    let base = arguments.minus.as_deref();
-    names.extend(base.map(|name| (name, Role::Reasoner)));
-    let mut models = arguments.loading.load(&names, names.len() as u64, false)?;
-    let mut base = base.and_then(|_| models.pop());
-    let mut verifier = models.swap_remove(0);
+    let Arguments { loading, minus, .. } = &arguments;
+    let (mut verifier, mut base) = loading.load_verifier(&arguments.verifier, minus.as_deref())?;
     let reward = arguments.reward;
     if reward == Some(Reward::Head) && !verifier.has_head() {
         bail!(
@@ -138,14 +134,7 @@ fn scored(
             return Ok(Value::Object(row));
         }
     };
-    let request = Request {
-        question: &question,
-        candidate: None,
-        messages,
-        first: 0,
-        samples: 0,
-        seed: 0,
-    };
+    let request = Request::scoring(&question, messages);
     match scores(verifier, base, &request, &texts, arguments) {
         Ok(scores) => {
             let broken = |score: &&Option<f64>| score.is_some_and(|score| !score.is_finite());

@@ -55,13 +55,11 @@ pub fn rescore(
     }
     let mut record = Record::open(&path, done.len())?;
     let ids: HashSet<String> = done.iter().map(|trace| trace.id.clone()).collect();
-    let told = |done: usize| {
-        let all = traces.len();
-        tell(Event::Solved { done, all });
-    };
+    let all = traces.len();
+    let told = |done| tell(Event::Solved { done, all });
     told(done.len());
-    for trace in traces.iter().filter(|trace| !ids.contains(&trace.id)) {
-        let trace = scored(trace.clone(), verifier, minus.as_deref_mut())?;
+    for trace in traces.into_iter().filter(|trace| !ids.contains(&trace.id)) {
+        let trace = scored(trace, verifier, minus.as_deref_mut())?;
         record.add(&trace)?;
         done.push(trace);
         told(done.len());
@@ -104,9 +102,7 @@ fn scored(
 ) -> Result<Trace> {
     let question = Question {
         id: trace.id.clone(),
-        text: trace.question.clone(),
-        task: trace.task,
-        interface: None,
+        ..Question::new(&trace.question, trace.task)
     };
     let candidates = trace.candidates.iter();
     let texts: Vec<&str> = candidates
@@ -135,14 +131,7 @@ fn gains(
     verifier: &mut LlamaCpp,
     base: &mut LlamaCpp,
 ) -> Result<(Vec<Option<Score>>, Usage)> {
-    let request = Request {
-        question,
-        candidate: None,
-        messages: verifier.prompts().solve(question)?,
-        first: 0,
-        samples: 0,
-        seed: 0,
-    };
+    let request = Request::scoring(question, verifier.prompts().solve(question)?);
     let (of_verifier, mut usage) = verifier.logprobs(&request, texts, true, &to_the_end)?;
     let (of_base, more) = base.logprobs(&request, texts, true, &to_the_end)?;
     usage += more;

@@ -209,6 +209,20 @@ pub struct Request<'a> {
     pub seed: u64,
 }
 
+impl<'a> Request<'a> {
+    /// A conversation of which given continuations are scored, and none is drawn.
+    pub fn scoring(question: &'a Question, messages: Vec<Message>) -> Self {
+        Self {
+            question,
+            candidate: None,
+            messages,
+            first: 0,
+            samples: 0,
+            seed: 0,
+        }
+    }
+}
+
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
