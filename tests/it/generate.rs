@@ -115,7 +115,7 @@ fn same_seed_gives_the_same_problems() {
         .collect();
     assert_eq!(
         hash,
-        "8c489112936df3c0f99be70582f84b2326ae6ebbd616bc415fe1d7a9362a9129"
+        "914891e3a239ea4f7f2528e8f06531946e4a75f995d3fa41ab155b9538f5bd13"
     );
     assert_ne!(generate(0, 0).question, generate(1, 0).question);
 }

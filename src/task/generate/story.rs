@@ -20,10 +20,10 @@ pub(super) struct Told {
 /// A problem of so many steps; none where chance offers no such one.
 pub(super) fn tell(random: &mut SplitMix, steps: usize) -> Option<Told> {
     let whole = match steps {
-        1 => 0.85,
-        2 => 0.65,
-        3 => 0.55,
-        _ => 0.35,
+        1 => 0.9,
+        2 => 0.8,
+        3 => 0.65,
+        _ => 0.5,
     };
     let stories: Vec<&Piece> = PIECES
         .iter()

@@ -34,13 +34,30 @@ pub(super) fn finish(mut sentences: Vec<String>, random: &mut SplitMix) -> Strin
             .replace('$', "$ ")
             .replace("  ", " "),
         4..7 => sentences_apart(&text),
-        7 => text.trim_end_matches('?').to_owned() + ".",
+        7 => text.trim_end_matches(['?', '.']).to_owned() + ".",
+        8..11 => uncapitalised(&text),
         _ => text,
     }
 }
 
 fn sentences_apart(text: &str) -> String {
     sentences(text).join("  ")
+}
+
+/// With capitals only at the start of the whole text and in names, as carelessly typed texts are.
+fn uncapitalised(text: &str) -> String {
+    let named = |first: &str| {
+        let name = first.trim_end_matches("'s");
+        let lists = ["day", "month", "city"];
+        let listed = lists.iter().any(|list| WORDS.lists[list].contains(&name));
+        listed || WORDS.people.iter().any(|person| person.first == name)
+    };
+    let each = sentences(text).into_iter().enumerate().map(|(at, one)| {
+        let first = one.split([' ', ',']).next().unwrap_or("");
+        let keeps = at == 0 || first == "I" || named(first);
+        if keeps { one } else { small(&one) }
+    });
+    each.collect::<Vec<String>>().join(" ")
 }
 
 /// A quarter of the time, "He eats 3. How many are left?" becomes "If he eats 3, how many are left?".
