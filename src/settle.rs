@@ -26,7 +26,7 @@ pub enum Until {
 /// Votes are counted over classes of equal answers, as the filter weighs them; a candidate that it
 /// drops has none. With the two largest counts a and b, the leader's share of the votes of these two
 /// is taken as Beta(a + 1, b + 1), and drawing ends once it exceeds one half with the wanted
-/// probability (the paper's Beta criterion, section 3).
+/// probability; with certainty it never does (the paper's Beta criterion, section 3).
 pub fn settle(
     classes: &[Option<usize>],
     verdicts: &[Verdict],
@@ -43,16 +43,16 @@ pub fn settle(
             votes.resize(class + 1, 0.0);
         }
         votes[class] += filter.weight(*verdict);
-        let surely = lead(&votes);
-        if surely >= confidence {
-            return Some((index + 1, surely));
+        let doubt = doubt(&votes);
+        if doubt <= 1.0 - confidence {
+            return Some((index + 1, 1.0 - doubt));
         }
     }
     None
 }
 
-/// The probability that the leader of a vote is ahead for good.
-fn lead(votes: &[f64]) -> f64 {
+/// The probability that the leader of a vote is not ahead for good.
+fn doubt(votes: &[f64]) -> f64 {
     let (mut first, mut second) = (0.0, 0.0_f64);
     for count in votes {
         if *count > first {
@@ -62,8 +62,8 @@ fn lead(votes: &[f64]) -> f64 {
             second = second.max(*count);
         }
     }
-    // P(Beta(a + 1, b + 1) > 1/2) = I(b + 1, a + 1) at 1/2.
-    beta_reg(second + 1.0, first + 1.0, 0.5)
+    // P(Beta(a + 1, b + 1) <= 1/2) = I(a + 1, b + 1) at 1/2; small, so exact where 1 - it is not.
+    beta_reg(first + 1.0, second + 1.0, 0.5)
 }
 
 #[cfg(test)]
@@ -79,16 +79,22 @@ mod tests {
     }
 
     #[test]
-    fn the_lead_is_a_binomial_tail() {
-        // P(Beta(a + 1, b + 1) > 1/2) = P(Binomial(a + b + 1, 1/2) <= a), by hand.
+    fn doubt_is_a_binomial_tail() {
+        // P(Beta(a + 1, b + 1) <= 1/2) = P(Binomial(a + b + 1, 1/2) > a), by hand.
         let check = |votes: &[f64], expected: f64| {
-            assert!((lead(votes) - expected).abs() < 1e-12, "{votes:?}");
+            assert!((doubt(votes) - expected).abs() < 1e-12, "{votes:?}");
         };
         check(&[], 0.5);
-        check(&[1.0], 0.75);
-        check(&[4.0], 1.0 - 1.0 / 32.0);
-        check(&[3.0, 1.0], 26.0 / 32.0);
-        check(&[2.0, 0.0, 5.0, 2.0], 219.0 / 256.0);
+        check(&[1.0], 0.25);
+        check(&[4.0], 1.0 / 32.0);
+        check(&[3.0, 1.0], 6.0 / 32.0);
+        check(&[2.0, 0.0, 5.0, 2.0], 37.0 / 256.0);
+    }
+
+    #[test]
+    fn nothing_is_certain() {
+        let settled = settle(&[Some(0); 512], &[UNCLEAR; 512], Filter::Off, 1.0);
+        assert_eq!(settled, None);
     }
 
     #[test]

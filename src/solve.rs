@@ -1,7 +1,10 @@
 //! The six stages in order: one question in, one [`Trace`] out.
 //!
 //! Many questions are solved side by side, each at its own stage: while the reasoner draws for one,
-//! programs of others are written and run. What comes out does not depend on who else is there.
+//! programs of others are written and run. What comes out does not depend on who else is there, but
+//! for the last digits of a log-probability where the models are not deterministic
+//! ([`Resources::deterministic`](crate::model::llama::Resources::deterministic)). Candidates that are
+//! programs are run at the end, all of a question together; nothing decodes meanwhile.
 
 use std::{
     collections::BTreeMap,

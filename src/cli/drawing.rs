@@ -1,5 +1,6 @@
 //! How candidates are drawn.
 
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
     model::{Sampling, manifest},
@@ -36,9 +37,9 @@ pub(super) struct Drawing {
     /// When drawing ends before N candidates
     #[arg(long, value_enum, default_value_t = StopArgument::Never)]
     stop: StopArgument,
-    /// How likely the leading answer must be to stay ahead, for --stop adaptive
-    #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = share)]
-    confidence: f64,
+    /// How likely the leading answer must be to stay ahead, for --stop adaptive [default: 0.95]
+    #[arg(long, value_name = "P", value_parser = share)]
+    confidence: Option<f64>,
     /// End a candidate where this string appears (repeatable)
     #[arg(long, value_name = "STRING")]
     stop_string: Vec<String>,
@@ -65,12 +66,18 @@ enum StopArgument {
 
 impl Drawing {
     /// When drawing ends.
-    pub(super) fn until(&self) -> Until {
-        match self.stop {
-            StopArgument::Never => Until::All,
-            StopArgument::Adaptive => Until::Settled {
-                confidence: self.confidence,
-            },
+    ///
+    /// # Errors
+    /// A confidence that nothing is compared with.
+    pub(super) fn until(&self) -> Result<Until> {
+        match (self.stop, self.confidence) {
+            (StopArgument::Never, Some(_)) => {
+                bail!("--confidence says when --stop adaptive ends: give both or neither")
+            }
+            (StopArgument::Never, None) => Ok(Until::All),
+            (StopArgument::Adaptive, confidence) => Ok(Until::Settled {
+                confidence: confidence.unwrap_or(0.95),
+            }),
         }
     }
 

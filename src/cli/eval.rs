@@ -90,6 +90,8 @@ enum Command {
 
 /// Put the shards of a run together
 #[derive(Args)]
+#[command(after_help = "Example:
+  rerank eval merge out/1 out/2 out/3 out/4 --out out/gsm8k")]
 struct MergeArguments {
     /// The --out folders of all shards, in any order
     #[arg(required = true, value_name = "DIR")]
@@ -155,7 +157,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let sandbox = open_sandbox()?;
     let options = arguments
         .solving
-        .options(&loaded, benchmark.task, benchmark.rule);
+        .options(&loaded, benchmark.task, benchmark.rule)?;
 
     let roles = [
         ("reasoner", Some(loaded.reasoner)),
@@ -182,6 +184,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         parameters,
         samples: options.samples,
         sampling: format!("{:?}", options.sampling),
+        deterministic: arguments.solving.drawing.deterministic,
         rule: {
             let mut rule = format!("{:?}, filter {:?}", options.selector, options.filter);
             if options.until != Until::All {

@@ -55,12 +55,14 @@ impl Loading {
             .map(|(name, role)| wanted(name, *role))
             .collect::<Result<Vec<Wanted>>>()?;
         let mut loaded: Vec<(usize, LlamaCpp)> = Vec::new();
+        // However a file is written, it is one.
+        let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         for (first, Wanted { base, .. }) in wanted.iter().enumerate() {
             let same = || {
                 wanted
                     .iter()
                     .enumerate()
-                    .filter(|(_, other)| other.base == *base)
+                    .filter(|(_, other)| place(&other.base) == place(base))
             };
             if same().any(|(index, _)| index < first) {
                 continue;

@@ -58,7 +58,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let sandbox = open_sandbox()?;
     let options = arguments
         .solving
-        .options(&loaded, question.task, Rule::Math);
+        .options(&loaded, question.task, Rule::Math)?;
 
     let bar = bar("solve", 0);
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -195,7 +195,7 @@ fn footer(trace: &Trace, rule: Rule) -> String {
     let (timings, tokens) = (trace.timings_ms, trace.tokens);
     if tokens.prompt > 0 {
         lines.push(format!(
-            "prompt: {} tokens, evaluated once in {:.0} ms; {} candidates: {} tokens in {:.0} ms",
+            "prompt: {} tokens in {:.0} ms; {} candidates: {} tokens in {:.0} ms",
             tokens.prompt,
             timings.prompt,
             trace.candidates.len(),

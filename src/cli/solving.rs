@@ -48,10 +48,10 @@ impl Solving {
     }
 
     /// The options of a solve as the command line gives them.
-    pub(super) fn options(&self, loaded: &Loaded, task: Task, rule: Rule) -> Options {
-        Options {
+    pub(super) fn options(&self, loaded: &Loaded, task: Task, rule: Rule) -> Result<Options> {
+        Ok(Options {
             samples: self.drawing.samples.into(),
-            until: self.drawing.until(),
+            until: self.drawing.until()?,
             sampling: self.drawing.sampling(self.roles.reasoner.as_deref()),
             translating: Sampling {
                 temperature: 0.0,
@@ -65,7 +65,7 @@ impl Solving {
             filter: self.filter(task),
             seed: self.drawing.seed,
             interrupted: interrupted(),
-        }
+        })
     }
 
     /// What recorded samples chose: see `eval/README.md`.

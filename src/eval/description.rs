@@ -36,6 +36,9 @@ pub struct Description {
     pub samples: usize,
     /// How the reasoner draws.
     pub sampling: String,
+    /// Whether candidates are the same, bit by bit, in any company.
+    #[serde(default)]
+    pub deterministic: bool,
     /// Selector and filter by which the traces' own answers were chosen.
     pub rule: String,
     /// Where every random choice came from.

@@ -2,7 +2,8 @@
 //!
 //! Out: a folder with `run.json` (what was run), `traces.jsonl` (one line per problem, written as it
 //! is finished, in the end in the problems' order) and `summary.json`. A run that was stopped, at
-//! whatever moment, goes on where it ended and comes to the same traces.
+//! whatever moment, goes on where it ended and comes to the same traces; with `--deterministic` models
+//! bit by bit.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -113,7 +114,7 @@ pub fn run(
     solve_all(&mut left, models, sandbox, options, &quiet, &mut keep)?;
     if options.interrupted.load(Ordering::Relaxed) {
         return Err(Error::Options(format!(
-            "stopped after {} of {} problems; start it again with the same --out to go on",
+            "stopped after {} of {} problems; a run with --out goes on when it is started again",
             traces.len(),
             mine.len()
         )));

@@ -420,7 +420,7 @@ fn ctrl_c_leaves_what_is_finished_and_the_run_goes_on_from_there() {
     std::io::Read::read_to_string(&mut cut.stderr.take().unwrap(), &mut message).unwrap();
     assert_eq!(status.code(), Some(1), "{message}");
     assert!(
-        message.contains("start it again with the same --out"),
+        message.contains("goes on when it is started again"),
         "{message}"
     );
     let finished = traces("cut").len();
@@ -444,4 +444,105 @@ fn a_split_model_is_known_by_all_its_parts() {
     };
     assert_eq!(hash_with(b"weights"), hash_with(b"weights"));
     assert_ne!(hash_with(b"weights"), hash_with(b"others"));
+}
+
+#[test]
+fn questions_that_share_only_a_templates_words_do_not_know_who_came_before() {
+    let folder = tempdir().unwrap();
+    let path = write(folder.path(), Precision::Q8_0, &|_| ());
+    let sampling = short(1.0, 8);
+    let draw = |questions: &[Question]| -> Vec<Vec<Generation>> {
+        let mut model = load(&path, ROOMY);
+        let requests: Vec<Request> = questions.iter().map(|one| request(one, 8, 1)).collect();
+        model
+            .generate(&requests, &sampling, &quiet)
+            .unwrap()
+            .generations
+    };
+    let asked = ["Why, then, is it so?", "Why, then, not? And who says so?"].map(question);
+    assert_eq!(draw(&asked)[1], draw(&asked[1..])[0]);
+}
+
+#[test]
+fn a_reasoner_whose_weights_are_no_numbers_is_said_to_be_damaged() {
+    let folder = tempdir().unwrap();
+    let damage = |gguf: &mut Gguf| {
+        let mut tensors = gguf.tensors.iter_mut();
+        let last = tensors.find(|tensor| tensor.name == "output_norm.weight");
+        last.unwrap().values.fill(f32::NAN);
+    };
+    let mut model = load(&write(folder.path(), Precision::F32, &damage), ROOMY);
+    let question = question("How many?");
+    let error = model.generate(&[request(&question, 2, 1)], &short(1.0, 4), &quiet);
+    let message = error.err().unwrap().to_string();
+    assert!(
+        message
+            .ends_with("its logits are not numbers: the weights are damaged, name another model"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_adapter_without_its_base_is_told_how_to_be_named() {
+    let folder = tempdir().unwrap();
+    let alone = |gguf: &mut Gguf| {
+        let adapter = Metadata::String("adapter".to_owned());
+        gguf.metadata.retain(|(key, _)| key.starts_with("general."));
+        gguf.metadata.push(("general.type".to_owned(), adapter));
+        let architecture = Metadata::String("llama".to_owned());
+        gguf.metadata
+            .retain(|(key, _)| key != "general.architecture");
+        gguf.metadata
+            .push(("general.architecture".to_owned(), architecture));
+    };
+    let path = write(folder.path(), Precision::F32, &alone);
+    let resources = Resources::default();
+    let message = LlamaCpp::load(&path, None, resources).err().unwrap();
+    let message = message.to_string();
+    let expected = format!("name it after its base, as BASE.gguf+{}", path.display());
+    assert!(message.ends_with(&expected), "{message}");
+}
+
+#[test]
+fn options_that_do_nothing_alone_are_refused_and_a_run_keeps_its_determinism() {
+    let folder = tempdir().unwrap();
+    let model = write_tiny(folder.path(), &[]);
+    let data = folder.path().join("rows.jsonl");
+    fs::write(
+        &data,
+        "{\"question\": \"How many?\", \"answer\": \"#### 2\"}\n",
+    )
+    .unwrap();
+    let run = |more: &[&str]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_rerank"))
+            .args([
+                "eval",
+                "gsm8k",
+                "--force",
+                "-n",
+                "1",
+                "--max-tokens",
+                "4",
+                "--threads",
+                "1",
+            ])
+            .args(["--no-cache", "--data"])
+            .args([&data, Path::new("--reasoner"), &model, Path::new("--out")])
+            .arg(folder.path().join("run"))
+            .args(more)
+            .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+            .output()
+            .unwrap();
+        (run.status.code(), String::from_utf8(run.stderr).unwrap())
+    };
+    let (code, message) = run(&["--confidence", "0.5"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("--confidence says when --stop adaptive ends"),
+        "{message}"
+    );
+    assert_eq!(run(&["--deterministic"]).0, Some(0));
+    let (code, message) = run(&[]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("deterministic"), "{message}");
 }

@@ -102,7 +102,17 @@ pub(super) fn check_gguf(path: &Path) -> Result<()> {
     let reason = match read {
         Ok(()) if &magic == b"GGUF" => return Ok(()),
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
-            "there is no such file".to_owned()
+            let from_hub = path.extension().is_none() && path.components().count() == 2;
+            let hint = if from_hub {
+                format!("; from the hub it is hf:{}", path.display())
+            } else {
+                String::new()
+            };
+            format!("there is no such file{hint}")
+        }
+        Err(source) if source.kind() == std::io::ErrorKind::IsADirectory => {
+            "it is a folder; make a GGUF file of it with llama.cpp's convert_hf_to_gguf.py"
+                .to_owned()
         }
         Err(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => source.to_string(),
         _ => "it is not a GGUF file; convert it with llama.cpp's convert_hf_to_gguf.py".to_owned(),

@@ -49,6 +49,11 @@ const AT_ONCE_MAX: usize = 64;
 const _: () = assert!(AT_ONCE_MAX < SEQUENCES_MAX);
 /// llama.cpp rounds a stream's cells up to a multiple of this.
 const CELLS_STEP: usize = 256;
+/// Tokens that a prompt must share with the one before it for these not to be evaluated again. The
+/// rest of a prompt is rounded otherwise than the whole of it, so that what little a template shares
+/// would make candidates depend on which question came before; a coder's prompts, which share
+/// instructions and question, are worth it.
+const SHARED_MIN: usize = 64;
 /// Logits that one thread goes through before another is worth waking.
 const LOGITS_PER_TASK: usize = 32 << 10;
 
@@ -145,6 +150,16 @@ impl Run {
         self.close_gaps()?;
         self.decode()?;
         self.collect();
+        let broken = |ended: &Finished| {
+            ended
+                .generation
+                .logprob_mean
+                .is_some_and(|mean| !mean.is_finite())
+        };
+        if self.ended.iter().any(broken) {
+            let reason = "its logits are not numbers: the weights are damaged, name another model";
+            return Err(self.role.error(reason));
+        }
         Ok(mem::take(&mut self.ended))
     }
 
@@ -296,7 +311,8 @@ impl Run {
         let held = mem::take(&mut self.held).tokens;
         let common = held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
         let mut kept = common.min(prompt.len() - 1);
-        if self.role.resources.deterministic || self.role.weights.is_recurrent() {
+        let whole = self.role.resources.deterministic || self.role.weights.is_recurrent();
+        if whole || kept < SHARED_MIN {
             kept = 0;
         }
         if !context.forget(PROMPT_STREAM, kept)? {

@@ -8,7 +8,10 @@ use std::{
 use llama_cpp_2::model::{LlamaLoraAdapter, LlamaModel, params::LlamaModelParams};
 
 use super::backend::{backend, check_gguf, failure};
-use crate::error::Result;
+use crate::{
+    error::{Error, Result},
+    model::gguf::Gguf,
+};
 
 /// A base model and the adapters that belong to it.
 pub(super) struct Weights {
@@ -25,8 +28,15 @@ impl Weights {
         for path in adapters {
             check_gguf(path)?;
         }
-        let mut model = LlamaModel::load_from_file(backend(), base, parameters)
-            .map_err(|_| failure(base, "llama.cpp cannot load it"))?;
+        let mut model = LlamaModel::load_from_file(backend(), base, parameters).map_err(|_| {
+            if !is_adapter(base) {
+                return failure(base, "llama.cpp cannot load it");
+            }
+            let model = base.display().to_string();
+            let reason =
+                format!("it is a LoRA adapter: name it after its base, as BASE.gguf+{model}");
+            Error::Model { model, reason }
+        })?;
         let adapters = adapters.iter().map(|path| {
             let loaded = model.lora_adapter_init(path);
             loaded
@@ -81,4 +91,12 @@ impl Weights {
         };
         u64::from(self.model.n_layer()) * u64::from(heads) * (key + value).max(1) * 2
     }
+}
+
+/// Whether a file holds what is added to a base, and no model.
+fn is_adapter(path: &Path) -> bool {
+    Gguf::read_metadata(path).is_ok_and(|known| {
+        let mut known = known.iter();
+        known.any(|(key, value)| key == "general.type" && value.as_str() == Some("adapter"))
+    })
 }
