@@ -1,6 +1,7 @@
 //! What the reasoner says to fresh problems, and which of it is right.
 
 use std::{
+    collections::HashMap,
     fs::{self, OpenOptions},
     io::Write,
     path::Path,
@@ -131,6 +132,11 @@ pub(super) fn pair(
             chosen_model: "generator".to_owned(),
             rejected_model: "generator".to_owned(),
         }));
+    }
+    // A question may be generated twice: where it comes first, it is said whether it is held out.
+    let mut splits = HashMap::new();
+    for row in &mut rows {
+        row.split = *splits.entry(row.prompt.clone()).or_insert(row.split);
     }
     Ok((rows, statistics))
 }

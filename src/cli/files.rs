@@ -38,8 +38,15 @@ pub(super) fn object(line: Result<&str, &String>, must: &str) -> Result<Map<Stri
     }
 }
 
-/// Refuses to write over what is read, by whatever path it is named.
+/// Refuses to write over what is read, by whatever path it is named, and to put a file in the place
+/// of a device or a pipe.
 pub(super) fn keep(inputs: &[&Path], out: &Path) -> Result<()> {
+    if out.exists() && !out.is_file() && !out.is_dir() {
+        bail!(
+            "--out {} is a device or a pipe, which a file would replace: choose another name",
+            out.display()
+        );
+    }
     let place = |path: &Path| path.canonicalize().ok();
     let same = |input: &&&Path| place(input).is_some() && place(input) == place(out);
     match inputs.iter().find(same) {

@@ -10,12 +10,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::HumanCount;
 use rerank::{
-    answer,
+    answer::{self, Rule},
     eval::folder::{read_description, read_traces},
     jsonl,
     problem::Reference,
     trace::Candidate,
-    train::pairs::{self, Labelled, Options},
+    train::pairs::{self, Labelled, Options, Statistics},
 };
 
 /// Make preference pairs: correct against incorrect solutions of the same problem
@@ -33,13 +33,16 @@ pub struct Arguments {
     /// Most pairs of a problem; 0 for every correct against every incorrect solution
     #[arg(long, value_name = "K", default_value_t = 16)]
     pairs_per_problem: usize,
-    /// Pair only solutions of different models, where a problem has such
+    /// Pair only solutions of different models (of runs: of different reasoners), where a problem
+    /// has such
     #[arg(long)]
     cross_model: bool,
-    /// Prefer pairs of nearly the same length, so that length tells nothing
+    /// Of the pairs to learn from keep those whose solutions' lengths are within a factor of two of
+    /// each other, the most alike first, so that length tells little
     #[arg(long)]
     length_matched: bool,
-    /// Only equal texts are duplicates; without it also those that differ in case or white space
+    /// Only equal texts are duplicates; without it also those that differ in case or white space,
+    /// unless they are programs
     #[arg(long)]
     exact: bool,
     /// Drop solutions with more characters; 0 for no limit
@@ -63,7 +66,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     for source in &arguments.sources {
         super::keep(&[source, &source.join("traces.jsonl")], &arguments.out)?;
     }
-    let mut problems: Vec<Labelled> = Vec::new();
+    let mut problems: Vec<(Labelled, Rule)> = Vec::new();
     // A source that is named twice, perhaps by another path, counts once.
     let mut known = HashSet::new();
     let sources = arguments.sources.iter();
@@ -83,21 +86,27 @@ pub fn run(arguments: Arguments) -> Result<()> {
                     answer::equal(&reference.answer, answer, run.answers).equal
                 })
             };
-            let model = source.display().to_string();
+            // Two runs of one reasoner are one model's, whatever their folders are called.
+            let reasoner = run.models.iter().find(|(role, ..)| role == "reasoner");
+            let model = match reasoner {
+                Some((_, name, sha256)) if sha256.is_empty() => name.clone(),
+                Some((_, _, sha256)) => sha256.clone(),
+                None => source.display().to_string(),
+            };
             let traces = read_traces(&source.join("traces.jsonl"))?;
-            problems.extend(
-                traces
-                    .iter()
-                    .filter_map(|trace| pairs::from_trace(trace, &model, &is_right)),
-            );
+            let labelled = traces
+                .iter()
+                .filter_map(|trace| pairs::from_trace(trace, &model, &is_right));
+            problems.extend(labelled.map(|problem| (problem, run.answers)));
         } else {
             let rows = jsonl::read(source)?;
-            let rule = arguments.rule.into();
+            let rule: Rule = arguments.rule.into();
             let is_right = |gold: &str, answer: &str| Some(answer::grade(gold, answer, rule).equal);
-            problems.extend(pairs::from_samples(&rows, source, &is_right)?);
+            let labelled = pairs::from_samples(&rows, source, &is_right)?;
+            problems.extend(labelled.into_iter().map(|problem| (problem, rule)));
         }
     }
-    let problems = merged(problems);
+    let (problems, conflicting) = merged(problems);
     let options = Options {
         pairs_per_problem: arguments.pairs_per_problem,
         cross_model: arguments.cross_model,
@@ -107,12 +116,19 @@ pub fn run(arguments: Arguments) -> Result<()> {
         dev_share: arguments.dev_share,
         seed: arguments.seed,
     };
-    let (rows, statistics) = pairs::build(&problems, &options);
+    let (rows, mut statistics) = pairs::build(&problems, &options);
+    statistics.conflicting = conflicting;
     if rows.is_empty() {
-        bail!(
-            "no pairs: none of {} problems has both a correct and an incorrect solution",
-            problems.len()
-        );
+        let why = match statistics.mixed {
+            0 => format!(
+                "none of {} problems has both a correct and an incorrect solution",
+                statistics.problems
+            ),
+            mixed => format!(
+                "none of {mixed} problems has a correct and an incorrect solution of such lengths as --length-matched wants"
+            ),
+        };
+        bail!("no pairs: {why} (left out: {})", left_out(&statistics));
     }
     let lines: Vec<String> = rows
         .iter()
@@ -129,7 +145,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
         stdout(),
         "{} pairs of {} problems ({} held out) in {}",
         HumanCount(statistics.pairs as u64),
-        statistics.mixed,
+        rows.iter()
+            .map(|row| &row.prompt)
+            .collect::<HashSet<_>>()
+            .len(),
         statistics.dev,
         arguments.out.display()
     )?;
@@ -142,37 +161,64 @@ pub fn run(arguments: Arguments) -> Result<()> {
         statistics.correct_mean,
         statistics.incorrect_mean
     )?;
-    writeln!(
-        stdout(),
-        "left out: {} empty, {} too long, {} labelled both ways",
+    writeln!(stdout(), "left out: {}", left_out(&statistics))?;
+    Ok(())
+}
+
+fn left_out(statistics: &Statistics) -> String {
+    format!(
+        "{} without a text or a label, {} empty, {} too long, {} labelled both ways, {} problems whose gold answers disagree",
+        statistics.unlabelled,
         statistics.empty,
         statistics.too_long,
-        statistics.contradictory
-    )?;
-    Ok(())
+        statistics.contradictory,
+        statistics.conflicting
+    )
 }
 
 /// Writes a file so that it is there whole or not at all.
 fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".part");
-    std::fs::write(&temporary, text)?;
-    std::fs::rename(&temporary, path)
+    let written = std::fs::write(&temporary, text);
+    let written = written.and_then(|()| std::fs::rename(&temporary, path));
+    written.inspect_err(|_| {
+        let _ = std::fs::remove_file(&temporary);
+    })
 }
 
 /// Several sources' solutions of one problem put together, so that pairs may cross runs and a
-/// problem is never both learned from and held out.
-fn merged(problems: Vec<Labelled>) -> Vec<Labelled> {
+/// problem is never both learned from and held out. Problems whose gold answers disagree are left
+/// out: each of their labels is by one of them. Gives how many these are, too.
+fn merged(problems: Vec<(Labelled, Rule)>) -> (Vec<Labelled>, usize) {
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut merged: Vec<Labelled> = Vec::new();
-    for problem in problems {
+    let mut conflicting = HashSet::new();
+    for (problem, rule) in problems {
         match places.get(&problem.prompt) {
-            Some(place) => merged[*place].solutions.extend(problem.solutions),
+            Some(place) => {
+                let first = &mut merged[*place];
+                if let (Some(gold), Some(other)) = (&first.gold, &problem.gold)
+                    && gold.trim() != other.trim()
+                    && !answer::grade(gold, other, rule).equal
+                {
+                    conflicting.insert(*place);
+                }
+                first.solutions.extend(problem.solutions);
+                first.gold = first.gold.take().or(problem.gold);
+                first.programs |= problem.programs;
+                first.unlabelled += problem.unlabelled;
+            }
             None => {
                 places.insert(problem.prompt.clone(), merged.len());
                 merged.push(problem);
             }
         }
     }
-    merged
+    let kept = merged.into_iter().enumerate();
+    let kept = kept.filter(|(place, _)| !conflicting.contains(place));
+    (
+        kept.map(|(_, problem)| problem).collect(),
+        conflicting.len(),
+    )
 }

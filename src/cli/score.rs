@@ -26,7 +26,10 @@ use super::{
 #[derive(Args)]
 #[command(after_help = "Example:
   echo '{\"question\": \"2+2?\", \"candidates\": [\"It is 4.\", \"It is 5.\"]}' \\
-      | rerank score --verifier BASE.gguf+verifier.gguf -")]
+      | rerank score --verifier BASE.gguf+verifier.gguf -
+
+A line that cannot be scored gains \"error\". A candidate that has no score, such as one that is too
+long, has null in \"scores\", and the line gains \"score_reasons\", a list that says why.")]
 pub struct Arguments {
     /// JSON Lines, or - for standard input
     file: PathBuf,
@@ -103,7 +106,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// The line with `scores` added; a line that cannot be scored gains `error` instead.
+/// The line with `scores` added, and `score_reasons` where some are null; a line that cannot be
+/// scored gains `error` instead.
 fn scored(
     line: &Result<&str, String>,
     verifier: &mut LlamaCpp,
@@ -146,12 +150,23 @@ fn scored(
                 );
                 row.insert("error".to_owned(), error.into());
             }
+            let reason = |score: &Option<f64>| match score {
+                None => Some("with its question it is too long for the model's context"),
+                Some(score) if !score.is_finite() => Some("its score is not a number"),
+                Some(_) => None,
+            };
+            let reasons: Vec<_> = scores.iter().map(reason).collect();
             let finite = |score: Option<f64>| score.filter(|score| score.is_finite());
             let scores: Vec<_> = scores.into_iter().map(finite).collect();
-            row.insert("scores".to_owned(), scores.into())
+            row.insert("scores".to_owned(), scores.into());
+            if reasons.iter().any(Option::is_some) {
+                row.insert("score_reasons".to_owned(), reasons.into());
+            }
         }
-        Err(error) => row.insert("error".to_owned(), error.to_string().into()),
-    };
+        Err(error) => {
+            row.insert("error".to_owned(), error.to_string().into());
+        }
+    }
     Ok(Value::Object(row))
 }
 

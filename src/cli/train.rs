@@ -13,12 +13,15 @@ use rerank::{
     Error, jsonl,
     model::{gguf::Precision, hugging_face, llama::Tokenizer},
     problem::Task,
-    train::{self, Collapse, Event, Options, Tokenize, lora::Lora, objective::Objective, pairs},
+    train::{
+        self, Collapse, Evaluation, Event, Options, Summary, Tokenize, lora::Lora,
+        objective::Objective, pairs,
+    },
 };
 
 use super::{bar, models};
 
-/// Train a verifier from preference pairs, out to a GGUF that `--verifier` takes
+/// Train a verifier from preference pairs, out to a GGUF that `--verifier BASE+FILE` takes
 #[derive(Args)]
 #[command(after_help = "Examples:
   rerank train-verifier --pairs pairs.jsonl --base qwen2.5-0.5b-f16.gguf --out verifier.gguf
@@ -26,7 +29,9 @@ use super::{bar, models};
 
 Beside the result, OUT.train/ holds the state of the run (see --resume) and metrics.jsonl.")]
 pub struct Arguments {
-    /// Rows of prompt, chosen, rejected: of `rerank pairs`, or any that TRL reads
+    /// Rows of prompt, chosen, rejected, as of `rerank pairs`: each a text or, as TRL writes it, a
+    /// list of one message (before a solution the prompt may be repeated); prompts of several
+    /// messages are refused
     #[arg(long, value_name = "FILE")]
     pairs: PathBuf,
     /// The model to start from (llama, mistral or qwen2): a .gguf of any quantisation, a name of
@@ -114,8 +119,10 @@ pub struct Arguments {
     /// Go on where an earlier run with the same options stopped
     #[arg(long)]
     resume: bool,
-    /// Allow gamma/beta above 2, which almost no pair can reach, and begin anew where this run has
-    /// stopped and could be resumed
+    /// Begin anew although OUT.train holds a run that is not finished
+    #[arg(long, conflicts_with = "resume")]
+    restart: bool,
+    /// Allow gamma/beta above 2, which almost no pair can reach
     #[arg(long)]
     force: bool,
     /// Print the summary as JSON
@@ -139,10 +146,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let (problems, skipped) = pairs::parse(&jsonl::read(&arguments.pairs)?, &arguments.pairs)?;
     if problems.is_empty() {
         bail!(
-            "{} holds no pair to learn from ({} with equal sides, {} with an empty one)",
+            "{} holds no pair to learn from ({} with equal sides, {} with an empty one, {} with a text both chosen and rejected)",
             arguments.pairs.display(),
             skipped.equal,
-            skipped.empty
+            skipped.empty,
+            skipped.contradictory
         );
     }
 
@@ -199,7 +207,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
                 found.problems,
                 found.pair_accuracy * 100.0
             )),
-            Event::Warning(text) => bar.println(format!("rerank: {text}")),
+            // A hidden bar prints nothing.
+            Event::Warning(text) => bar.suspend(|| warn(&text)),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -236,9 +245,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
     )?;
     writeln!(
         stdout(),
-        "left out: {} with equal sides, {} with an empty one, {} longer than {} tokens{}",
+        "left out: {} with equal sides, {} with an empty one, {} with a text both chosen and rejected, {} longer than {} tokens{}",
         skipped.equal + summary.skipped.equal,
         skipped.empty + summary.skipped.empty,
+        skipped.contradictory,
         summary.skipped.too_long,
         summary.length_max,
         match summary.length_max < options.length_max {
@@ -268,7 +278,32 @@ pub fn run(arguments: Arguments) -> Result<()> {
             best.prefix_correlation
         )?;
     }
+    for line in caveats(&summary) {
+        writeln!(stdout(), "{line}")?;
+    }
     Ok(())
+}
+
+/// What went otherwise than hoped.
+fn caveats(summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    if summary.collapsed {
+        lines.push("collapsed: correct solutions became unlikely".to_owned());
+    }
+    if !summary.finished {
+        lines.push("stopped before the last step".to_owned());
+    }
+    let rank = |of: &Evaluation| (of.best_of_n, of.pair_accuracy);
+    if let Some((_, best)) = &summary.best
+        && rank(best) < rank(&summary.before)
+    {
+        lines.push(format!(
+            "worse than the base: pairs of held-out problems right {:.1} %, {:.1} % before",
+            best.pair_accuracy * 100.0,
+            summary.before.pair_accuracy * 100.0
+        ));
+    }
+    lines
 }
 
 /// All but the base.
@@ -359,6 +394,7 @@ fn options(arguments: &Arguments) -> Result<Options> {
         },
         seed: arguments.seed,
         resume: arguments.resume,
+        restart: arguments.restart,
         force: arguments.force,
         ..defaults
     })
@@ -367,4 +403,31 @@ fn options(arguments: &Arguments) -> Result<Options> {
 #[expect(clippy::print_stderr, reason = "a warning beside the result")]
 fn warn(text: &str) {
     eprintln!("rerank: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_that_are_worse_than_the_base_are_called_so() {
+        let of = |best_of_n, pair_accuracy| Evaluation {
+            best_of_n,
+            pair_accuracy,
+            ..Evaluation::default()
+        };
+        let summary = |best| Summary {
+            finished: true,
+            before: of(0.5, 0.75),
+            best: Some((1, best)),
+            ..Summary::default()
+        };
+        assert_eq!(
+            caveats(&summary(of(0.5, 0.25))),
+            ["worse than the base: pairs of held-out problems right 25.0 %, 75.0 % before"]
+        );
+        for best in [of(0.5, 0.75), of(0.75, 0.25)] {
+            assert_eq!(caveats(&summary(best)), [""; 0]);
+        }
+    }
 }

@@ -52,6 +52,7 @@ pub fn read(folder: &Path) -> Result<Gguf> {
         metadata: metadata(&config, &path, heads, kv_heads)?,
         tensors: Vec::new(),
     };
+    let width = number("hidden_size")?;
     let tied = config["tie_word_embeddings"] == true;
     for file in weight_files(folder)? {
         let bytes = fs::read(&file).map_err(|source| read_error(&file, source))?;
@@ -68,11 +69,18 @@ pub fn read(folder: &Path) -> Result<Gguf> {
                     .ok_or_else(|| error(&file, format!("{name} has type {:?}", view.dtype())))?,
                 name: ours,
             };
-            if kind != "qwen2" && tensor.name.contains("attn_q.") {
-                neighbours(&mut tensor, heads);
-            }
-            if kind != "qwen2" && tensor.name.contains("attn_k.") {
-                neighbours(&mut tensor, kv_heads);
+            let parts = [("attn_q.", heads), ("attn_k.", kv_heads)];
+            let part = parts.iter().find(|(part, _)| tensor.name.contains(part));
+            if let Some((_, count)) = part.filter(|_| kind != "qwen2") {
+                let (shape, size) = (&tensor.shape, width / heads);
+                let rows = count * size;
+                if *shape != [rows] && *shape != [rows, width] {
+                    let reason = format!(
+                        "{name} has shape {shape:?}, not {count} heads of {size} over {width}"
+                    );
+                    return Err(error(&file, reason));
+                }
+                neighbours(&mut tensor, *count);
             }
             gguf.tensors.push(tensor);
         }
@@ -136,7 +144,7 @@ fn metadata(
     let size = config["head_dim"]
         .as_u64()
         .map_or(width / heads.max(1), |n| n as usize);
-    if size * heads != width {
+    if size.checked_mul(heads) != Some(width) {
         return Err(error(
             path,
             format!("{heads} heads of {size} do not make {width}"),
@@ -158,6 +166,14 @@ fn metadata(
             Value::F32(base.unwrap_or(10_000.0) as f32),
         ),
     ];
+    if width == 0 || !size.is_multiple_of(2) {
+        let reason = format!("{heads} heads of {size}: only heads of an even size are supported");
+        return Err(error(path, reason));
+    }
+    if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+        let reason = format!("num_key_value_heads is {kv_heads}, no divisor of {heads} heads");
+        return Err(error(path, reason));
+    }
     let mut metadata = vec![(
         "general.architecture".to_owned(),
         Value::String(architecture.to_owned()),

@@ -3,10 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::{
-    backend::Flex,
-    tensor::{Tensor, TensorData},
-};
+use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::{
@@ -98,11 +95,13 @@ impl AdamW {
             }
             let empty = || [vec![0.0; rows * columns], vec![0.0; rows * columns]];
             let [first, second] = self.moments.entry(name.clone()).or_insert_with(empty);
-            let value = value.try_into_primitive::<Flex>();
-            let mut value = value.expect("the trainer runs on Flex").to_contiguous();
+            // Computed here whatever the device: the gradient and the moments are here already, and
+            // the CPU's numbers are handed over without a copy.
+            let device = value.device();
+            let mut numbers = values(value);
             let block = 1 << 14;
             (
-                value.storage_mut::<f32>().par_chunks_mut(block),
+                numbers.par_chunks_mut(block),
                 first.par_chunks_mut(block),
                 second.par_chunks_mut(block),
                 gradient.par_chunks(block),
@@ -116,7 +115,7 @@ impl AdamW {
                         w[i] = w[i] * keep - rate * m[i] / (v[i].sqrt() * root + EPSILON);
                     }
                 });
-            let value = Tensor::from_primitive::<Flex>(value);
+            let value = Tensor::from_data(TensorData::new(numbers, [rows, columns]), &device);
             network.weights.insert(name, Weight { value, trained });
         }
         norm
@@ -162,7 +161,63 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::model::random::SplitMix;
+    use crate::model::{
+        fixture::{self, Geometry},
+        random::SplitMix,
+    };
+
+    #[test]
+    fn steps_are_the_formula_in_tensor_operations() {
+        let geometry = Geometry {
+            layers: 1,
+            width: 16,
+            heads: 2,
+            kv_heads: 1,
+            ffn: 24,
+            ..Geometry::bench_6m(20)
+        };
+        let gguf = fixture::random_llama(&geometry, 1, Vec::new());
+        let mut network = Network::new(gguf, "fixture", &Device::flex()).unwrap();
+        let pace = Pace {
+            rate: 0.01,
+            decay: 0.1,
+            norm_max: 1.0,
+            optimiser: Optimiser::Adamw,
+        };
+        let (mut adam, mut random) = (AdamW::default(), SplitMix::new(3));
+        // Weight, first and second moment.
+        let mut expected: BTreeMap<String, [Tensor<2>; 3]> = BTreeMap::new();
+        for (name, weight) in &network.weights {
+            let value = weight.value.clone();
+            let zeros = value.zeros_like();
+            expected.insert(name.clone(), [value, zeros.clone(), zeros]);
+        }
+        for steps in 1..=3 {
+            let mut gradients: BTreeMap<String, Tensor<2>> = BTreeMap::new();
+            for (name, weight) in &network.weights {
+                let [rows, columns] = weight.value.dims();
+                let numbers: Vec<f32> = (0..rows * columns).map(|_| random.normal()).collect();
+                let data = TensorData::new(numbers, [rows, columns]);
+                gradients.insert(name.clone(), Tensor::from_data(data, &Device::flex()));
+            }
+            let norm = adam.step(&mut network, gradients.clone(), pace);
+            assert!(norm > pace.norm_max, "{norm}");
+            let rate = pace.rate / (1.0 - 0.9_f64.powi(steps));
+            let root = (1.0 - 0.999_f64.powi(steps)).sqrt();
+            for (name, [w, m, v]) in &mut expected {
+                let g = gradients[name].clone() / norm;
+                let decay = if w.dims()[0] > 1 { pace.decay } else { 0.0 };
+                *m = m.clone() * 0.9 + g.clone() * 0.1;
+                *v = v.clone() * 0.999 + g.clone() * g * 0.001;
+                let step = m.clone() / (v.clone().sqrt() / root + 1e-8) * rate;
+                *w = w.clone() * (1.0 - pace.rate * decay) - step;
+                let found = values(network.weights[name].value.clone());
+                for (a, b) in found.iter().zip(values(w.clone())) {
+                    assert!((a - b).abs() < 1e-5, "{name}: {a} {b}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn orthogonal_matrices_keep_lengths() {

@@ -20,8 +20,13 @@ pub(crate) struct Place {
     pub fingerprint: String,
     /// Steps done.
     pub step: usize,
-    /// Correct solutions' log-probability per token before training.
+    /// Steps of the whole run.
+    pub steps: usize,
+    /// Correct solutions' log-probability per token before training; without held-out problems,
+    /// chosen ones' in the first steps.
     pub logp_before: Option<f64>,
+    /// Without held-out problems, a running mean of the chosen solutions'.
+    pub logp_now: Option<f64>,
     /// The best evaluation's step, accuracy and pair accuracy.
     pub best: Option<(usize, f64, f64)>,
 }
@@ -36,10 +41,14 @@ pub(crate) fn save(path: &Path, network: &Network, adam: &AdamW, place: &Place) 
     let mut metadata = vec![
         ("run.fingerprint", Value::String(place.fingerprint.clone())),
         ("run.step", number(place.step)),
+        ("run.steps", number(place.steps)),
         ("run.adam_steps", Value::U64(adam.steps)),
     ];
     if let Some(logp) = place.logp_before {
         metadata.push(("run.logp_before", Value::F64(logp)));
+    }
+    if let Some(logp) = place.logp_now {
+        metadata.push(("run.logp_now", Value::F64(logp)));
     }
     if let Some((step, accuracy, pairs)) = place.best {
         metadata.push(("run.best_step", number(step)));
@@ -139,7 +148,10 @@ fn place_in(state: &Gguf) -> Option<Place> {
     Some(Place {
         fingerprint: fingerprint.unwrap_or_default().to_owned(),
         step: number("run.step")?,
+        // States of earlier versions do not say, and may be unfinished.
+        steps: number("run.steps").unwrap_or(usize::MAX),
         logp_before: real("run.logp_before"),
+        logp_now: real("run.logp_now"),
         best: best(),
     })
 }

@@ -155,11 +155,10 @@ impl Network {
         metadata.extend(notes.iter().cloned());
         let weights = self.weights.iter();
         let own = weights.filter(|(name, _)| !name.contains(".lora_") && !name.starts_with("orm_"));
+        let own = own.map(|(name, weight)| unload(name, &weight.value));
         Gguf {
             metadata,
-            tensors: own
-                .map(|(name, weight)| unload(name, &weight.value))
-                .collect(),
+            tensors: own.chain(self.rope_factors.clone()).collect(),
         }
     }
 

@@ -241,26 +241,36 @@ pub fn run_locked(
     let mut adam = AdamW::default();
     let mut place = Place {
         fingerprint: plan::fingerprint(options, identity, &train, &dev),
+        steps: steps.len(),
         ..Place::default()
     };
-    let begun = checkpoint::place(&state);
-    let begun = begun.map(|old| (old.fingerprint == place.fingerprint, old.step));
-    match begun {
-        Some((false, _)) if options.resume => {
-            return Err(Error::Options(format!(
-                "{} was begun with another base, other options or pairs; run without --resume to begin anew",
-                folder.display()
-            )));
+    if let Some(old) = checkpoint::place(&state) {
+        let own = old.fingerprint == place.fingerprint;
+        let at = folder.display();
+        if options.resume {
+            if !own {
+                return Err(Error::Options(format!(
+                    "{at} was begun with another base, other options or pairs; --restart in place of --resume begins anew"
+                )));
+            }
+            check_best(&best, &old)?;
+        } else if !options.restart && old.step < old.steps {
+            // Hours of work may be in it, and the first saved state would replace it.
+            let (done, all) = (old.step, old.steps);
+            return Err(Error::Options(match own {
+                true => format!(
+                    "{at} holds {done} of this run's {all} steps: --resume goes on there, --restart begins anew"
+                ),
+                false => format!(
+                    "{at} holds {done} steps of another run that is not finished: --restart begins anew"
+                ),
+            }));
         }
-        // Hours of work may be in it, and the first saved state would replace it.
-        Some((true, step)) if !options.resume && !options.force && step < steps.len() => {
-            return Err(Error::Options(format!(
-                "{} holds {step} of this run's {} steps: --resume goes on there, --force begins anew",
-                folder.display(),
-                steps.len()
-            )));
-        }
-        _ => {}
+    }
+    if dev.is_empty() && options.objective != Objective::Sft {
+        let _ = progress(Event::Warning(
+            "no problem is held out: the last weights are kept".to_owned(),
+        ));
     }
 
     let of = |units: &[&Unit]| match options.objective.needs_reference() {
@@ -317,6 +327,8 @@ pub fn run_locked(
     };
 
     // 4. The loop.
+    // Steps whose mean likelihood is compared where nothing is held out: each has other problems.
+    let window = (steps.len() / 10).clamp(1, 10);
     let mut last_best = None;
     let mut stopped = false;
     while place.step < steps.len() && !stopped {
@@ -362,6 +374,14 @@ pub fn run_locked(
         };
         metrics.add(&line)?;
         stopped |= progress(Event::Step(&line)).is_break();
+        if let Some(logp) = line.chosen_logp.filter(|_| dev.is_empty()) {
+            let mean = place.logp_now.unwrap_or(logp);
+            let mean = mean + (logp - mean) / place.step.min(window) as f64;
+            place.logp_now = Some(mean);
+            if place.step == window {
+                place.logp_before = place.logp_now;
+            }
+        }
 
         let last = place.step == steps.len();
         let pause = place.step.is_multiple_of(evaluate_every) || last;
@@ -377,6 +397,7 @@ pub fn run_locked(
                 return Err(broken(&place, network));
             }
         }
+        let mut logp_now = place.logp_now.filter(|_| pause);
         if evaluated {
             let found = evaluate(&network);
             if found.unscored > 0 {
@@ -393,19 +414,17 @@ pub fn run_locked(
                 checkpoint::save(&best, &network, &AdamW::default(), &place)?;
                 last_best = Some(found.clone());
             }
-            let fall = place
-                .logp_before
-                .zip(found.correct_logp)
-                .map(|(a, b)| a - b);
-            if let Some(fall) = fall.filter(|&fall| fall > options.collapse_nats)
-                && options.collapse != Collapse::Ignore
-            {
-                summary.collapsed = true;
-                stopped |= options.collapse == Collapse::Stop;
-                let _ = progress(Event::Warning(format!(
-                    "correct solutions lost {fall:.2} nats per token since the beginning; a lower learning rate or an SFT weight may help"
-                )));
-            }
+            logp_now = found.correct_logp;
+        }
+        let fall = place.logp_before.zip(logp_now).map(|(a, b)| a - b);
+        if let Some(fall) = fall.filter(|&fall| fall > options.collapse_nats)
+            && options.collapse != Collapse::Ignore
+        {
+            summary.collapsed = true;
+            stopped |= options.collapse == Collapse::Stop;
+            let _ = progress(Event::Warning(format!(
+                "correct solutions lost {fall:.2} nats per token since the beginning; a lower learning rate or an SFT weight may help"
+            )));
         }
         let part = steps.len().div_ceil(options.copies + 1);
         if options.copies > 0 && place.step.is_multiple_of(part) && !last {
@@ -429,6 +448,26 @@ pub fn run_locked(
     }
     export(&network)?;
     Ok(summary)
+}
+
+/// Checks that the best weights on disk are those of the run that is gone on with. One that was
+/// killed after it wrote them and before its state has later ones, to which it will come again.
+fn check_best(path: &Path, run: &Place) -> Result<()> {
+    let Some((step, ..)) = run.best else {
+        return Ok(());
+    };
+    let found = match checkpoint::place(path) {
+        None => "is missing or damaged".to_owned(),
+        Some(best) if best.fingerprint != run.fingerprint => "is another run's".to_owned(),
+        Some(best) if best.step != step && best.step <= run.step => {
+            format!("is of step {}", best.step)
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Error::Options(format!(
+        "{} {found}, where this run's best weights (step {step}) should be: put them back, or begin anew with --restart in place of --resume",
+        path.display()
+    )))
 }
 
 /// Writes what was trained: an adapter or a model, and a reward model's head beside it.

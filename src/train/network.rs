@@ -20,6 +20,9 @@ use crate::{
 /// Architectures that can be trained, as GGUF names them. Mistral's files say `llama`.
 pub const ARCHITECTURES: [&str; 2] = ["llama", "qwen2"];
 
+/// Divides the rotary frequencies, as in Llama 3.1; llama.cpp applies it to llama alone.
+const ROPE_FACTORS: &str = "rope_freqs.weight";
+
 /// The shape of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -53,6 +56,8 @@ pub struct Network {
     /// What LoRA's product is multiplied with: alpha / rank.
     pub lora_scale: f32,
     rotary: Arc<Rotary>,
+    /// [`ROPE_FACTORS`] of the file, which a whole model takes along.
+    pub(crate) rope_factors: Option<gguf::Tensor>,
     /// Whether it lives where the hand-written operations run.
     pub(crate) fused: bool,
 }
@@ -81,8 +86,8 @@ impl Config {
     /// Reads a GGUF file's metadata.
     ///
     /// # Errors
-    /// [`Error::Model`] for an architecture that is not one of [`ARCHITECTURES`], or a key that is
-    /// missing.
+    /// [`Error::Model`] for an architecture that is not one of [`ARCHITECTURES`], a key that is
+    /// missing, or one that llama.cpp computes otherwise or refuses.
     pub fn new(gguf: &Gguf, model: &str) -> Result<Self> {
         let error = |reason: String| Error::Model {
             model: model.to_owned(),
@@ -102,26 +107,66 @@ impl Config {
             value.ok_or_else(|| error(format!("metadata {} is missing", key(name))))
         };
         let real = |name: &str| gguf.get(&key(name)).and_then(Value::as_f32);
-        if let Some(kind) = gguf.get(&key("rope.scaling.type")).and_then(Value::as_str)
-            && kind != "none"
-        {
-            return Err(error(format!("rotary scaling {kind} cannot be trained")));
+        let refused = |name: &str, only: String| {
+            let value = gguf.get(&key(name)).map_or_else(String::new, shown);
+            error(format!(
+                "metadata {} is {value}, and only {only} can be trained",
+                key(name)
+            ))
+        };
+        let scaling = gguf.get(&key("rope.scaling.type"));
+        if scaling.is_some_and(|kind| kind.as_str() != Some("none")) {
+            return Err(refused("rope.scaling.type", "none".to_owned()));
+        }
+        // llama.cpp scales by each of them without a type as well.
+        for name in [
+            "rope.scaling.factor",
+            "rope.scale_linear",
+            "rope.scaling.attn_factor",
+        ] {
+            let value = gguf.get(&key(name));
+            if value.is_some_and(|value| value.as_f32() != Some(1.0)) {
+                return Err(refused(name, "1".to_owned()));
+            }
+        }
+        let layers = number("block_count")?;
+        if layers == 0 {
+            return Err(refused("block_count", "1 or more".to_owned()));
         }
         let width = number("embedding_length")?;
         let heads = number("attention.head_count")?;
         let kv_heads = number("attention.head_count_kv").unwrap_or(heads);
-        if heads == 0 || kv_heads == 0 || width % heads != 0 || heads % kv_heads != 0 {
-            return Err(error(format!(
-                "{width} numbers cannot be split over {heads} heads with {kv_heads} key heads"
-            )));
+        if heads == 0 || !width.is_multiple_of(heads) {
+            let only = format!("a divisor of the {width} numbers of embedding_length");
+            return Err(refused("attention.head_count", only));
+        }
+        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+            let only = format!("a divisor of the {heads} heads of attention.head_count");
+            return Err(refused("attention.head_count_kv", only));
+        }
+        let head = width / heads;
+        if head == 0 || !head.is_multiple_of(2) {
+            let only = format!("an even number for each of the {heads} heads");
+            return Err(refused("embedding_length", only));
+        }
+        // llama.cpp rotates the whole of a head in these architectures, or ends.
+        for name in [
+            "rope.dimension_count",
+            "attention.key_length",
+            "attention.value_length",
+        ] {
+            let value = gguf.get(&key(name));
+            if value.is_some_and(|value| value.as_usize() != Some(head)) {
+                return Err(refused(name, format!("{head}, the size of a head,")));
+            }
         }
         Ok(Self {
             architecture: architecture.to_owned(),
-            layers: number("block_count")?,
+            layers,
             width,
             heads,
             kv_heads,
-            rope_dims: number("rope.dimension_count").unwrap_or(width / heads),
+            rope_dims: head,
             rope_base: real("rope.freq_base").unwrap_or(10_000.0),
             norm_epsilon: real("attention.layer_norm_rms_epsilon").unwrap_or(1e-5),
             context: number("context_length")?,
@@ -140,20 +185,10 @@ impl Network {
             model: model.to_owned(),
             reason,
         };
-        let factors = gguf.tensor("rope_freqs.weight");
-        let rotary = Rotary::new(
-            config.rope_dims,
-            config.architecture == "qwen2",
-            config.rope_base,
-            factors.map(|factors| factors.values.as_slice()),
-            config.context,
-        );
         let expected = expected(&config);
         let mut weights = BTreeMap::new();
+        let mut rope_factors: Option<gguf::Tensor> = None;
         for tensor in gguf.tensors {
-            if tensor.name == "rope_freqs.weight" {
-                continue;
-            }
             let shape = expected.get(&tensor.name).ok_or_else(|| {
                 error(format!(
                     "tensor {} has no place in the network",
@@ -171,6 +206,10 @@ impl Network {
                     tensor.name, tensor.shape
                 )));
             }
+            if tensor.name == ROPE_FACTORS {
+                rope_factors = Some(tensor);
+                continue;
+            }
             let value = load(&tensor, device);
             let weight = Weight {
                 value,
@@ -179,17 +218,26 @@ impl Network {
             weights.insert(tensor.name, weight);
         }
         let missing = expected.keys().find(|name| {
-            let optional = name.ends_with(".bias") || *name == "output.weight";
-            !optional && !weights.contains_key(*name)
+            let optional = [ROPE_FACTORS, "output.weight"].contains(&name.as_str());
+            !optional && !name.ends_with(".bias") && !weights.contains_key(*name)
         });
         if let Some(name) = missing {
             return Err(error(format!("tensor {name} is missing")));
         }
+        let factors = rope_factors.as_ref();
+        let rotary = Rotary::new(
+            config.rope_dims,
+            config.architecture == "qwen2",
+            config.rope_base,
+            factors.map(|factors| factors.values.as_slice()),
+            config.context,
+        );
         Ok(Self {
             config,
             weights,
             lora_scale: 0.0,
             rotary: Arc::new(rotary),
+            rope_factors,
             fused: *device == Device::flex(),
         })
     }
@@ -329,6 +377,16 @@ impl Network {
     }
 }
 
+/// A metadata value as a message shows it.
+fn shown(value: &Value) -> String {
+    let text = value.as_str().map(str::to_owned);
+    let whole = || value.as_usize().map(|n| n.to_string());
+    let real = || value.as_f32().map(|x| x.to_string());
+    text.or_else(whole)
+        .or_else(real)
+        .unwrap_or_else(|| format!("{value:?}"))
+}
+
 /// Every tensor a network may have, with its shape in the file; 0 stands for any number.
 fn expected(config: &Config) -> BTreeMap<String, Vec<usize>> {
     let width = config.width;
@@ -338,6 +396,9 @@ fn expected(config: &Config) -> BTreeMap<String, Vec<usize>> {
         ("output_norm.weight".to_owned(), vec![width]),
         ("output.weight".to_owned(), vec![0, width]),
     ]);
+    if config.architecture == "llama" {
+        expected.insert(ROPE_FACTORS.to_owned(), vec![config.rope_dims / 2]);
+    }
     for layer in 0..config.layers {
         let parts = [
             ("attn_norm.weight", vec![width]),

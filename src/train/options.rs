@@ -68,8 +68,9 @@ pub struct Options {
     pub seed: u64,
     /// Goes on where an earlier run with the same options stopped, if there was one.
     pub resume: bool,
-    /// Allows a target margin that almost no pair can reach, and to begin anew where a state of this
-    /// very run could be gone on with.
+    /// Begins anew where the state of a run that is not finished would be lost; `resume` goes first.
+    pub restart: bool,
+    /// Allows a target margin that almost no pair can reach.
     pub force: bool,
 }
 
@@ -92,7 +93,8 @@ pub enum Collapse {
     /// Say so.
     #[default]
     Warn,
-    /// Say so and stop; the best weights so far are the result.
+    /// Say so and stop; the best weights so far are the result, or without held-out problems the
+    /// last.
     Stop,
 }
 
@@ -135,6 +137,7 @@ impl Options {
             collapse_nats: 1.0,
             seed: 0,
             resume: false,
+            restart: false,
             force: false,
         }
     }

@@ -28,6 +28,12 @@ pub struct Labelled {
     pub prompt: String,
     /// What they wrote.
     pub solutions: Vec<LabelledSolution>,
+    /// The right answer, where it is known and is no program.
+    pub gold: Option<String>,
+    /// Whether solutions are programs, whose case and white space have a meaning.
+    pub programs: bool,
+    /// Samples that are no solutions here: they have no text, or nothing says whether it is right.
+    pub unlabelled: usize,
 }
 
 /// One solution.
@@ -48,11 +54,12 @@ pub struct Options {
     pub pairs_per_problem: usize,
     /// Pairs only solutions of different models, where a problem has such.
     pub cross_model: bool,
-    /// Prefers pairs of nearly the same length, so that length tells nothing.
+    /// Of the pairs to learn from keeps those whose solutions' lengths are within a factor of two of
+    /// each other, the most alike first, so that length tells little.
     pub length_matched: bool,
     /// Solutions with more characters are dropped and counted; 0 for no limit.
     pub characters_max: usize,
-    /// Texts that differ in case and white space alone are one.
+    /// Texts that differ in case and white space alone are one, unless they are programs.
     pub normalised: bool,
     /// Share of the problems that is held out.
     pub dev_share: f64,
@@ -79,12 +86,16 @@ impl Default for Options {
 pub struct Statistics {
     /// Problems given.
     pub problems: usize,
+    /// Further problems, dropped by whoever gathered them because their gold answers disagree.
+    pub conflicting: usize,
     /// Problems with both correct and incorrect solutions.
     pub mixed: usize,
     /// Of these, problems held out.
     pub dev: usize,
     /// Solutions given.
     pub solutions: usize,
+    /// Further samples, without a text or a label.
+    pub unlabelled: usize,
     /// Dropped because they are empty.
     pub empty: usize,
     /// Dropped because they are too long.
@@ -110,12 +121,8 @@ pub fn build(problems: &[Labelled], options: &Options) -> (Vec<Row>, Statistics)
     let (mut kept, mut survivors, mut correct) = (Vec::new(), 0, 0);
     let mut candidates = 0;
     for problem in problems {
-        let solutions = deduplicated(
-            &problem.solutions,
-            options,
-            &mut statistics,
-            &mut candidates,
-        );
+        statistics.unlabelled += problem.unlabelled;
+        let solutions = deduplicated(problem, options, &mut statistics, &mut candidates);
         survivors += solutions.len();
         let good = solutions.iter().filter(|s| s.correct).count();
         correct += good;
@@ -160,14 +167,14 @@ pub fn build(problems: &[Labelled], options: &Options) -> (Vec<Row>, Statistics)
 }
 
 fn deduplicated<'a>(
-    solutions: &'a [LabelledSolution],
+    problem: &'a Labelled,
     options: &Options,
     statistics: &mut Statistics,
     candidates: &mut usize,
 ) -> Vec<&'a LabelledSolution> {
     let mut labels: HashMap<String, (bool, bool)> = HashMap::new();
     let mut kept: Vec<(String, &LabelledSolution)> = Vec::new();
-    for solution in solutions {
+    for solution in &problem.solutions {
         statistics.solutions += 1;
         let text = solution.text.trim();
         if text.is_empty() {
@@ -179,7 +186,9 @@ fn deduplicated<'a>(
             continue;
         }
         *candidates += 1;
-        let key = if options.normalised {
+        let key = if problem.programs {
+            solution.text.trim_end().to_owned()
+        } else if options.normalised {
             let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
             words.join(" ")
         } else {
@@ -232,6 +241,7 @@ fn choose(
                 .iter()
                 .map(|solution| solution.text.chars().count());
             let lengths: Vec<usize> = lengths.collect();
+            all.retain(|&(a, b)| lengths[a].max(lengths[b]) <= 2 * lengths[a].min(lengths[b]));
             all.sort_by_key(|&(a, b)| lengths[a].abs_diff(lengths[b]));
         }
         if limit == 0 {
@@ -280,6 +290,7 @@ mod tests {
             id: id.to_string(),
             prompt: format!("problem {id}"),
             solutions: solutions.iter().map(solution).collect(),
+            ..Labelled::default()
         }
     }
 
@@ -307,7 +318,10 @@ mod tests {
                     ("far too long to be kept here", "a", false),
                 ],
             ),
-            problem(1, &[("7", "a", true), ("8", "a", true)]),
+            Labelled {
+                unlabelled: 3,
+                ..problem(1, &[("7", "a", true), ("8", "a", true)])
+            },
         ];
         let options = Options {
             characters_max: 20,
@@ -316,9 +330,11 @@ mod tests {
         let (rows, statistics) = build(&problems, &options);
         let expected = Statistics {
             problems: 2,
+            conflicting: 0,
             mixed: 1,
             dev: 0,
             solutions: 10,
+            unlabelled: 3,
             empty: 1,
             too_long: 1,
             contradictory: 1,
@@ -337,6 +353,30 @@ mod tests {
         };
         // "It is 4." and "it  is 4." differ now, and so do the two that contradict each other.
         assert_eq!(build(&problems, &exact).1.pairs, 4 * 2);
+    }
+
+    #[test]
+    fn programs_that_differ_in_indentation_or_case_are_not_duplicates() {
+        let inside = "for s in x:\n    n += 1\n    return n";
+        let outside = "for s in x:\n    n += 1\nreturn n";
+        let upper = "for S in x:\n    n += 1\nreturn n";
+        let again = format!("{outside}\n");
+        let solutions = [
+            (inside, "", false),
+            (outside, "", true),
+            (upper, "", false),
+            (again.as_str(), "", true),
+        ];
+        let words = problem(0, &solutions);
+        let programs = Labelled {
+            programs: true,
+            ..words.clone()
+        };
+        // As words all of them are one text, labelled both ways.
+        assert_eq!(build(&[words], &all()).1.contradictory, 1);
+        let (rows, statistics) = build(&[programs], &all());
+        assert_eq!((rows.len(), statistics.contradictory), (2, 0));
+        assert!(rows.iter().all(|row| row.chosen == outside), "{rows:?}");
     }
 
     #[test]
@@ -440,6 +480,16 @@ mod tests {
                 .all(|row| row.chosen.len() == row.rejected.len()),
             "{rows:?}"
         );
+        // However many pairs are wanted, none is of a solution more than twice as long.
+        let uneven = problem(2, &[("a", "", true), ("bbbb", "", true), ("cc", "", false)]);
+        let longer = problem(3, &[("a", "", true), ("bbb", "", false)]);
+        let every = Options {
+            pairs_per_problem: 0,
+            ..matched
+        };
+        let rows = build(&[uneven, longer], &every).0;
+        let chosen: Vec<&str> = rows.iter().map(|row| row.chosen.as_str()).collect();
+        assert_eq!(chosen, ["a", "bbbb"]);
     }
 
     #[test]

@@ -151,6 +151,7 @@ pub(crate) fn fingerprint(
         copies: 0,
         resume: false,
         force: false,
+        restart: false,
         ..options.clone()
     };
     let text = format!("{options:?} {base} {train:?} {dev:?}");

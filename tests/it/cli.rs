@@ -816,6 +816,47 @@ fn texts_that_differ_in_white_space_are_duplicates_unless_exact() {
 }
 
 #[test]
+fn what_no_pair_is_made_of_is_counted_and_a_failed_write_leaves_nothing() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let row = |question: &str, gold: Value| {
+        let samples =
+            [2, 3].map(|n| serde_json::json!({ "text": format!("It is {n}."), "answer": n }));
+        serde_json::json!({ "question": question, "gold": gold, "samples": samples }).to_string()
+    };
+    let rows = [
+        row("Q?", 2.into()),
+        row("Q?", 3.into()),
+        row("R?", 2.into()),
+        row("R?", "2.0".into()),
+    ];
+    let (samples, out) = (path("samples.jsonl"), path("pairs.jsonl"));
+    fs::write(&samples, rows.join("\n")).unwrap();
+    let made = stdout(&rerank(&["pairs", &samples, "--out", &out]));
+    assert!(
+        made.contains("1 pairs of 1 problems")
+            && made.contains("1 problems whose gold answers disagree"),
+        "{made}"
+    );
+    let pair = json(Path::new(&out));
+    assert_eq!(
+        (&pair["prompt"], &pair["chosen"]),
+        (&"R?".into(), &"It is 2.".into())
+    );
+    let unknown = path("unknown.jsonl");
+    fs::write(&unknown, row("Q?", Value::Null)).unwrap();
+    refuses(
+        &["pairs", &unknown, "--out", &out],
+        1,
+        "no pairs: none of 1 problems has both a correct and an incorrect solution (left out: 2 without a text or a label",
+    );
+    let taken = path("taken");
+    fs::create_dir(&taken).unwrap();
+    refuses(&["pairs", &samples, "--out", &taken], 1, "cannot write");
+    assert!(!Path::new(&path("taken.part")).exists());
+}
+
+#[test]
 fn an_option_of_another_objective_is_refused() {
     for option in [&["--hinge"][..], &["--gamma-ratio", "0.5"]] {
         let train = [
@@ -902,6 +943,10 @@ fn pairs_cross_runs_of_the_same_problem() {
         (&row["chosen"], &row["rejected"]),
         (&"The answer is 7.".into(), &"The answer is 9.".into())
     );
+    // A run's model is its reasoner, known by what is in it and not by the run's folder.
+    let run = json(Path::new(&path("right/run.json")));
+    assert_eq!(run["models"][0][0], "reasoner");
+    assert_eq!(row["chosen_model"], run["models"][0][2]);
     // What is read is never written over, by whatever path it is named.
     let traces = fs::read(path("right/traces.jsonl")).unwrap();
     let (run, own, mine) = (

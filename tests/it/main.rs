@@ -1,6 +1,7 @@
 //! All integration tests, one module per feature.
 
 mod answer;
+mod bases;
 mod browser;
 mod budget;
 mod builtin;

@@ -560,6 +560,114 @@ fn the_weights_kept_are_the_first_that_picked_best() {
     );
 }
 
+/// Stops a run at its first evaluation.
+fn go_to_the_first_evaluation(event: Event) -> ControlFlow<()> {
+    match event {
+        Event::Evaluation(..) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+#[test]
+fn a_run_that_is_not_finished_is_replaced_only_when_asked() {
+    let folder = tempdir().unwrap();
+    let good = options(&folder, &tiny("llama", 1), "out.gguf");
+    train::run(&good, &sums(), &Bytes, &mut go_to_the_first_evaluation).unwrap();
+    let fails = |options: Options, says: &str| {
+        let error = train::run(&options, &sums(), &Bytes, &mut go).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    };
+    let other = Options {
+        seed: 7,
+        ..good.clone()
+    };
+    fails(
+        other.clone(),
+        "out.gguf.train holds 2 steps of another run that is not finished: --restart begins anew",
+    );
+    // What allows a wide margin allows no more than that.
+    let forced = Options {
+        force: true,
+        ..good.clone()
+    };
+    fails(
+        forced,
+        "2 of this run's 15 steps: --resume goes on there, --restart begins anew",
+    );
+    let restarted = Options {
+        restart: true,
+        ..other.clone()
+    };
+    let mut first = None;
+    let summary = train::run(&restarted, &sums(), &Bytes, &mut |event| {
+        if let Event::Step(metrics) = &event {
+            first.get_or_insert(metrics.step);
+        }
+        go_to_the_first_evaluation(event)
+    });
+    assert_eq!((first, summary.unwrap().finished), (Some(1), false));
+    // It is gone on with as if it had been the first there.
+    let resumed = Options {
+        resume: true,
+        ..other.clone()
+    };
+    assert!(
+        train::run(&resumed, &sums(), &Bytes, &mut go)
+            .unwrap()
+            .finished
+    );
+    // One that is finished may be replaced.
+    train::run(&good, &sums(), &Bytes, &mut go).unwrap();
+}
+
+#[test]
+fn best_weights_that_are_not_the_runs_are_noticed_before_it_goes_on() {
+    let folder = tempdir().unwrap();
+    let begun = |name: &str, seed: u64| {
+        let options = Options {
+            evaluate_every: 1,
+            seed,
+            ..options(&folder, &tiny("llama", 1), name)
+        };
+        train::run(&options, &sums(), &Bytes, &mut go_to_the_first_evaluation).unwrap();
+        Options {
+            resume: true,
+            ..options
+        }
+    };
+    let (run, _) = (begun("run.gguf", 0), begun("other.gguf", 1));
+    let best = folder.path().join("run.gguf.train/best.gguf");
+    let own = fs::read(&best).unwrap();
+    let fails = |says: &str| {
+        let mut steps = 0;
+        let error = train::run(&run, &sums(), &Bytes, &mut |event| {
+            steps += usize::from(matches!(event, Event::Step(_)));
+            ControlFlow::Continue(())
+        });
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert_eq!(steps, 0);
+    };
+    fs::copy(folder.path().join("other.gguf.train/best.gguf"), &best).unwrap();
+    fails(
+        "best.gguf is another run's, where this run's best weights (step 1) should be: put them back",
+    );
+    fs::remove_file(&best).unwrap();
+    fails("best.gguf is missing or damaged, where ");
+    fs::write(&best, own).unwrap();
+    let mut early = Gguf::read(&best).unwrap();
+    let step = early.metadata.iter_mut().find(|(key, _)| key == "run.step");
+    step.unwrap().1 = Value::U64(0);
+    early.write(&best, Precision::F32).unwrap();
+    fails("best.gguf is of step 0, where ");
+    // Later ones are what a run leaves that is killed between its two files.
+    let step = early.metadata.iter_mut().find(|(key, _)| key == "run.step");
+    step.unwrap().1 = Value::U64(2);
+    early.write(&best, Precision::F32).unwrap();
+    let summary = train::run(&run, &sums(), &Bytes, &mut go);
+    assert!(summary.unwrap().finished);
+}
+
 #[test]
 fn a_loss_that_is_not_a_number_keeps_the_last_good_state() {
     let folder = tempdir().unwrap();
@@ -584,7 +692,7 @@ fn a_loss_that_is_not_a_number_keeps_the_last_good_state() {
     let again = train::run(&good, &sums(), &Bytes, &mut go).unwrap_err();
     assert!(
         again.to_string().contains(
-            "out.gguf.train holds 3 of this run's 15 steps: --resume goes on there, --force begins anew"
+            "out.gguf.train holds 3 of this run's 15 steps: --resume goes on there, --restart begins anew"
         ),
         "{again}"
     );
@@ -668,6 +776,52 @@ fn likelihoods_that_fall_are_noticed() {
     .unwrap();
     assert!(summary.collapsed && !summary.finished && summary.best.is_some());
     assert!(warnings[0].contains("nats per token"), "{warnings:?}");
+}
+
+#[test]
+fn without_held_out_problems_a_fall_since_the_first_steps_is_noticed() {
+    let folder = tempdir().unwrap();
+    let mut options = Options {
+        rate: 1e-5,
+        dev_share: 0.0,
+        collapse: train::Collapse::Stop,
+        ..options(&folder, &tiny("llama", 1), "out.gguf")
+    };
+    let mut first = None;
+    let stopped = train::run(&options, &sums(), &Bytes, &mut |event| {
+        if let Event::Step(metrics) = event {
+            first = metrics.chosen_logp;
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(stopped.unwrap().steps, 1);
+    let state = folder.path().join("out.gguf.train/state.gguf");
+    let mut saved = Gguf::read(&state).unwrap();
+    let mut keys = saved.metadata.iter_mut();
+    let before = keys.find(|(key, _)| key == "run.logp_before");
+    let before = &mut before.unwrap().1;
+    assert_eq!(*before, Value::F64(first.unwrap()));
+    // As if the solutions had been certain then.
+    *before = Value::F64(0.0);
+    saved.write(&state, Precision::F32).unwrap();
+
+    options.resume = true;
+    let mut warnings = Vec::new();
+    let summary = train::run(&options, &sums(), &Bytes, &mut |event| {
+        if let Event::Warning(text) = event {
+            warnings.push(text);
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert!(summary.collapsed && !summary.finished);
+    assert_eq!((summary.steps, warnings.len()), (2, 2), "{warnings:?}");
+    assert_eq!(
+        warnings[0],
+        "no problem is held out: the last weights are kept"
+    );
+    assert!(warnings[1].contains("nats per token"), "{warnings:?}");
 }
 
 /// Real samples with labels to pairs to an adapter whose scores in llama.cpp order held-out

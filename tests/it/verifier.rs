@@ -239,6 +239,84 @@ fn what_a_hugging_face_folder_lacks_is_named_and_its_gguf_bears_the_whole_name()
 }
 
 #[test]
+fn warnings_are_heard_where_no_terminal_is_and_a_collapse_is_in_the_summary() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let base = write_tiny(folder.path(), &[]);
+    // Sums, none of which is held out where each says that it is to be learned from.
+    let rows = |more: serde_json::Value| -> String {
+        let row = |n: u32| {
+            let mut row = json!({
+                "prompt": format!("What is {n} + 1?"),
+                "chosen": format!("It is {}.", n + 1), "rejected": format!("Or {}?", n + 2),
+            });
+            row["split"] = more.clone();
+            format!("{row}\n")
+        };
+        (0..20).map(row).collect()
+    };
+    let train = |pairs: &Path, out: &Path, more: &[&str]| -> (String, String) {
+        let files = ["--pairs", text(pairs), "--base", text(&base)];
+        let how = ["--batch", "4", "--lr", "1e-6", "--stop-on-collapse"];
+        let command = ["train-verifier", "--out", text(out)];
+        let output = rerank(&[&command[..], &files, &how, more].concat());
+        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        (stdout(&output), said)
+    };
+    let (pairs, out) = (path("train.jsonl"), path("train.gguf"));
+    fs::write(&pairs, rows(json!("train"))).unwrap();
+    let (_, said) = train(&pairs, &out, &[]);
+    let says = "rerank: no problem is held out: the last weights are kept";
+    assert!(said.contains(says), "{said}");
+
+    let (pairs, out) = (path("split.jsonl"), path("split.gguf"));
+    let split = rows(json!("train")) + &rows(json!("dev")).replace("What is", "How much is");
+    fs::write(&pairs, split).unwrap();
+    let (printed, said) = train(&pairs, &out, &[]);
+    assert!(
+        !printed.contains("collapsed") && !printed.contains("stopped"),
+        "{printed}"
+    );
+    assert!(!said.contains("rerank: "), "{said}");
+    // As if the run had been left at its first step, and its solutions had been certain before.
+    let state = train::state_of(&out);
+    let mut saved = Gguf::read(&state).unwrap();
+    for (key, value) in &mut saved.metadata {
+        match key.as_str() {
+            "run.step" => *value = Value::U64(1),
+            "run.logp_before" => *value = Value::F64(0.0),
+            _ => {}
+        }
+    }
+    saved.write(&state, Precision::F32).unwrap();
+    let (printed, said) = train(&pairs, &out, &["--resume"]);
+    assert!(said.contains("rerank: correct solutions lost "), "{said}");
+    for line in [
+        "split.gguf after 2 steps over 20 pairs of 20 problems\n",
+        "\ncollapsed: correct solutions became unlikely\nstopped before the last step\n",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_out_that_is_no_file_is_left_as_it_is() {
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (rows, out) = (path("rows.jsonl"), path("out"));
+    fs::write(&rows, "").unwrap();
+    let _bound = std::os::unix::net::UnixListener::bind(&out).unwrap();
+    let says = "out is a device or a pipe, which a file would replace: choose another name";
+    let train = ["train-verifier", "--base", "x.gguf", "--pairs", text(&rows)];
+    for command in [&["pairs", text(&rows)][..], &train] {
+        refuses(&[command, &["--out", text(&out)]].concat(), 1, says);
+    }
+    assert!(out.exists() && !out.is_file());
+    assert!(!path("out.train").exists());
+}
+
+#[test]
 fn a_byte_that_is_no_text_is_named_by_its_line() {
     let folder = tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
