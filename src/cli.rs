@@ -36,7 +36,14 @@ mod values;
 
 /// Picks the right answer among many samples of a local language model.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  rerank solve \"Tom had 12 apples and gave away 5. How many are left?\"
+  rerank eval gsm8k --data test.jsonl --reasoner MODEL.gguf --out out/run
+  rerank models list"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

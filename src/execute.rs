@@ -1,4 +1,4 @@
-//! Programs in, what running them did out: stage four, the execution of the paper's CoTnPoT check
+//! Programs in, what running them did out: stage three, the execution of the paper's CoTnPoT check
 //! (arXiv 2410.05318, section 3).
 //!
 //! Every program gets a fresh Python interpreter with SymPy already imported: a copy-on-write

@@ -2,8 +2,8 @@
 //!
 //! A *reasoner* samples N chain-of-thought candidates, a *coder* writes each as a Python program, a
 //! sandbox runs the programs, the CoTnPoT filter drops the candidates whose program disagrees with
-//! them, a *verifier* scores the survivors, and the best one is the answer (Liang et al. 2024,
-//! arXiv 2410.05318). [`solve`](mod@solve) is these six stages in order; read it first.
+//! them or lets them count less, a *verifier* scores them, and the best one is the answer (Liang et
+//! al. 2024, arXiv 2410.05318). [`solve`](mod@solve) is these six stages in order; read it first.
 //!
 //! ```text
 //! Question -> [Candidate] -> [Program] -> [Execution] -> [Verdict] -> [Score] -> Ranking -> Trace
@@ -21,9 +21,10 @@
 //!    text becomes tokens ([`train::Tokenize`]).
 //! 4. A program that fails is a value ([`trace::Outcome`]), never an `Err`. Whether it fails does
 //!    not depend on the machine's speed: fuel decides, a wall-clock deadline is only the seat belt.
-//! 5. `judge`, `select`, `answer`, `eval::metrics` and `train::pairs` are pure: no I/O, no clock, no
-//!    randomness. Every random choice comes from one seed that the trace records; the resampling in
-//!    `eval::metrics` from one that the summary records.
+//! 5. `judge`, `select`, `answer`, `eval::metrics` and `train::pairs` are pure: no I/O, no clock; what
+//!    they draw by lot, from a seed they are given or, for ties, from the question's id. Samples come
+//!    from one seed that the trace records; the resampling in `eval::metrics` from one that the
+//!    summary records.
 //! 6. The library prints nothing; progress goes through callbacks that are passed in.
 
 pub mod answer;

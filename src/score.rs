@@ -1,7 +1,7 @@
 //! Stage 5: candidates -> scores. The verifier's reward for each chain of thought.
 //!
-//! The reward is SimPO's: the mean log-probability per token of the solution after the question
-//! (arXiv 2405.14734, section 2.2), which is also what the verifier was trained to raise.
+//! The reward is what the verifier was trained to raise: unless its file says otherwise SimPO's, the
+//! mean log-probability per token of the solution after the question (arXiv 2405.14734, section 2.2).
 
 use crate::{
     error::{Error, Result},

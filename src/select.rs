@@ -2,7 +2,7 @@
 //!
 //! Votes are counted over classes of equal answers, not over spellings. Of equal classes one is taken
 //! by lot, not the first: where the samples of several models stand one after another, as in some recordings,
-//! whoever comes first would decide every tie. Pure: lots are drawn by the caller.
+//! whoever comes first would decide every tie. A question's lots are the same each time ([`lots`]).
 
 use std::collections::HashMap;
 
@@ -164,8 +164,8 @@ fn merits(
     }
     // Of one class, the candidate comes first that the most speaks for.
     let second = |place: usize| match (selector, filter) {
-        (Selector::Weighted, _) => scores[place],
         (_, Filter::Soft) => weights[place],
+        (Selector::Weighted, _) => scores[place],
         _ => 0.0,
     };
     let merits = survivors.iter().enumerate();

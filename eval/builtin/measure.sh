@@ -1,54 +1,62 @@
 #!/bin/sh
 # Every figure that models/README.md gives of the built-in models, after `make builtin`.
 #   eval/builtin/measure.sh [DATA]        DATA: folder of the real sets, ../shared/data by default
+# Runs go side by side, one for each core, each on one thread: so small a model is no faster on two.
+# Runs that are finished are passed over, and one that was stopped goes on.
 set -e
 data=${1:-../shared/data}
 work=target/builtin
 out=$work/eval
 rerank=${RERANK:-target/release/rerank}
 
-# NAME BENCHMARK ROWS N [OPTION...]: a run with the built-in models; greedy where N is 1.
+# NAME BENCHMARK ROWS N [OPTION...] a line: runs with the built-in models; greedy where N is 1.
 run() {
-    name=$1 benchmark=$2 rows=$3 n=$4
-    shift 4
-    "$rerank" eval "$benchmark" --data "$rows" -n "$n" --max-tokens 200 --out "$out/$name" "$@"
+    xargs -P "$(nproc)" -L 1 sh -c '
+        rerank=$0 out=$1 name=$2 benchmark=$3 rows=$4 n=$5
+        shift 5
+        "$rerank" eval "$benchmark" --data "$rows" -n "$n" --max-tokens 200 --threads 1 --out "$out/$name" "$@" \
+            >"$out/$name.log" 2>&1 || { cat "$out/$name.log" >&2; exit 1; }' "$rerank" "$out"
 }
+mkdir -p $out
 
-# 1. Generated problems that no model saw; three verifiers on the same candidates of some of them.
-run held-out-16 eval/generated.toml $work/held-out.jsonl 16
-run held-out eval/generated.toml $work/held-out.jsonl 64 --limit 200
+# 1. Generated problems that no model saw, and real ones that nobody here wrote: all of them at
+#    N = 16, some at N = 64, and greedy. The long runs come first.
+real="multiarith addsub singleop singleeq svamp asdiv gsm8k"
+rows() {
+    case $1 in
+    asdiv) echo "$data/wordproblems/asdiv_2215.jsonl" ;;
+    gsm8k) echo "$data/gsm8k/test.jsonl" ;;
+    *) echo "$data/wordproblems/$1.jsonl" ;;
+    esac
+}
+{
+    echo "held-out-16 eval/generated.toml $work/held-out.jsonl 16"
+    echo "held-out eval/generated.toml $work/held-out.jsonl 64 --limit 200"
+    for set in $real; do echo "$set $set $(rows "$set") 16"; done
+    for set in $real; do echo "$set-64 $set $(rows "$set") 64 --limit 100"; done
+    for set in $real; do echo "$set-greedy $set $(rows "$set") 1 --temperature 0"; done
+    echo "greedy eval/generated.toml $work/held-out.jsonl 1 --limit 200 --temperature 0"
+    echo "dev eval/generated.toml models/builtin/dev.jsonl 16"
+} | run
+
+# 2. The same verifier on samples of earlier states of the reasoner; with the mean sample, the
+#    learning curve.
+for copy in "$work"/reasoner.gguf.train/[0-9]*.gguf; do
+    models="--reasoner $copy --coder builtin --verifier builtin"
+    step=$(basename "$copy" .gguf)
+    echo "held-out-$step eval/generated.toml $work/held-out.jsonl 16 --limit 100 $models"
+    for set in multiarith addsub; do
+        echo "$set-$step $set $(rows $set) 16 --limit 200 $models"
+    done
+done | run
+
+# 3. Three verifiers on the same candidates, and what the filter does to slips of the pen.
 for verifier in dpo orm; do
     minus=
     [ $verifier = dpo ] && minus="--minus $work/reasoner.gguf"
     # shellcheck disable=SC2086
     "$rerank" rescore $out/held-out --verifier $work/verifier-$verifier.gguf $minus --out $out/held-out-$verifier
 done
-"$rerank" report $out/held-out $out/held-out-dpo $out/held-out-orm --out $out/verifiers
-run greedy eval/generated.toml $work/held-out.jsonl 1 --limit 200 --temperature 0
+"$rerank" rescore $out/held-out --verifier $work/reasoner.gguf --out $out/held-out-untrained
+"$rerank" report $out/held-out $out/held-out-untrained $out/held-out-dpo $out/held-out-orm --out $out/verifiers
 python3 eval/builtin/slips.py $out/held-out/traces.jsonl
-
-# 2. The same verifier on samples of earlier states of the reasoner; with the mean sample, the
-#    learning curve.
-earlier() {
-    run "$1-$(basename "$4" .gguf)" "$2" "$3" 16 --limit "$5" \
-        --reasoner "$4" --coder builtin --verifier builtin
-}
-for copy in $work/reasoner.gguf.train/[0-9]*.gguf; do
-    earlier held-out eval/generated.toml $work/held-out.jsonl "$copy" 100
-    for set in multiarith addsub; do
-        earlier $set $set "$data/wordproblems/$set.jsonl" "$copy" 200
-    done
-done
-
-# 3. Real problems that nobody here wrote: all of them at N = 16, the first 100 of each at N = 64,
-# and greedy.
-real() {
-    run "$1" "$2" "$3" 16
-    run "$1-64" "$2" "$3" 64 --limit 100
-    run "$1-greedy" "$2" "$3" 1 --temperature 0
-}
-for set in multiarith addsub singleop singleeq svamp; do
-    real $set $set "$data/wordproblems/$set.jsonl"
-done
-real asdiv asdiv "$data/wordproblems/asdiv_2215.jsonl"
-real gsm8k gsm8k "$data/gsm8k/test.jsonl"

@@ -16,7 +16,7 @@ use rerank::model::{
 };
 use serde_json::json;
 
-use super::cache_folder;
+use super::{cache_folder, loading::BUILTIN};
 
 /// List and download models, by name or from a hub
 #[derive(Subcommand)]
@@ -34,6 +34,10 @@ pub enum Command {
 
 /// Show the models that have a name
 #[derive(Args)]
+#[command(after_help = "A size of — is told by the hub when the model is pulled.
+
+Example:
+  rerank models list --json")]
 pub struct List {
     /// Print them as JSON
     #[arg(long)]
@@ -56,6 +60,8 @@ pub struct Pull {
 
 /// Print where a model's file is, for scripts; of a split model, its first part
 #[derive(Args)]
+#[command(after_help = "Example:
+  llama-cli -m \"$(rerank models path qwen2.5-math-1.5b)\"")]
 pub struct Where {
     /// A name of the list, hf:OWNER/NAME..., or a path
     #[arg(value_name = "M")]
@@ -83,7 +89,7 @@ pub fn run(command: Command) -> Result<()> {
         }
         Command::Path(arguments) => {
             let path = match named(&arguments.model)? {
-                Named::File(path) if path.exists() => path,
+                Named::File(path) if path.is_file() => path,
                 Named::File(path) => bail!("there is no file {}", path.display()),
                 Named::Remote(address, _) => hub()?.cached_model(&address).with_context(|| {
                     format!(
@@ -136,6 +142,12 @@ fn is_path(name: &str) -> bool {
 fn named(name: &str) -> Result<Named> {
     if name.starts_with("hf:") {
         return Ok(Named::Remote(name.parse()?, &[]));
+    }
+    if name == BUILTIN {
+        bail!(
+            "the built-in models are no file: they take part in `rerank solve` and `rerank eval`; \
+             the repository has their files under models/builtin"
+        );
     }
     let path = Path::new(name);
     let looks_like_a_path = path.exists()

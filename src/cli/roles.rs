@@ -78,13 +78,14 @@ impl Roles {
                 verifier,
             });
         }
-        // Without a reasoner all three are the built-in ones.
+        // Without a reasoner, or with the built-in one, the others are built in too.
         if self.reasoner.is_none() && task == Task::Code {
             bail!(
                 "the built-in models solve word problems and write no code for them: name a --reasoner"
             );
         }
-        let missing = self.reasoner.is_none().then_some(BUILTIN);
+        let named = self.reasoner.as_deref().unwrap_or(BUILTIN);
+        let missing = (named == BUILTIN).then_some(BUILTIN);
         let roles = [
             (&self.reasoner, Role::Reasoner),
             (&self.coder, Role::Coder),

@@ -18,6 +18,9 @@ use super::{bar, open_sandbox, read_bytes, read_text, with_sandbox_bar};
 
 /// Run model-written Python in isolation: no files, no network, bounded time, memory and output
 #[derive(Subcommand)]
+#[command(after_help = "Examples:
+  rerank sandbox run program.py
+  rerank sandbox info")]
 pub enum Command {
     Run(Run),
     /// Build the interpreter's snapshot anew (about a minute); it is otherwise built on first use

@@ -122,9 +122,15 @@ pub(super) fn finished(path: &Path) -> Result<(Vec<Trace>, usize)> {
 /// A folder without a `run.json` that can be read.
 pub fn read_description(out: &Path) -> Result<Description> {
     let path = out.join("run.json");
-    let text = fs::read_to_string(&path).map_err(|source| Error::Read {
-        path: path.clone(),
-        source,
+    let text = fs::read_to_string(&path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Error::Options(format!(
+            "{} is no run: name a folder that `rerank eval --out` wrote",
+            out.display()
+        )),
+        _ => Error::Read {
+            path: path.clone(),
+            source,
+        },
     })?;
     serde_json::from_str(&text).map_err(|source| Error::Row {
         path,

@@ -174,7 +174,7 @@ fn runs_are_compared_on_the_problems_they_share() {
     refuses(
         &["report", text(&folder.path().join("none"))],
         1,
-        "none/run.json",
+        "none is no run: name a folder that `rerank eval --out` wrote",
     );
     let twice = part[0].to_owned() + "\n" + part[1] + "\n" + part[0];
     fs::write(other.join("traces.jsonl"), twice).unwrap();

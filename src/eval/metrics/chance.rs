@@ -2,7 +2,7 @@
 //!
 //! Subsets of k of the N candidates that were sampled, each as likely as any other, give unbiased
 //! estimates of what k fresh samples would do, as pass@k does (Chen et al. 2021, arXiv 2107.03374,
-//! eq. 1). Candidates are exchangeable, so a tie that `select` gives to the first is here split
+//! eq. 1). Candidates are exchangeable, so a tie that `select` decides by lot is here split
 //! evenly; [`super::subset`] draws subsets where there is no closed form.
 
 use std::sync::LazyLock;

@@ -139,9 +139,9 @@ fn weighted(graded: &Graded, selector: Selector, filter: Filter, order: &[usize]
         let score = score(index).unwrap_or(f64::NEG_INFINITY);
         let votes = graded.classes[index].map_or(0.0, |class| votes[class]);
         match selector {
-            Selector::Majority => (votes, weight(index)),
             Selector::Verifier => (weight(index), score),
-            Selector::Weighted => (votes, score),
+            Selector::Weighted if filter != Filter::Soft => (votes, score),
+            Selector::Majority | Selector::Weighted => (votes, weight(index)),
         }
     };
     voters().reduce(|best, next| {
