@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every figure that models/README.md gives of the built-in models, after `make builtin`.
 #   eval/builtin/measure.sh [DATA]        DATA: folder of the real sets, ../shared/data by default
-# Runs go side by side, one for each core, each on one thread: so small a model is no faster on two.
+# Runs go side by side, one for each core, each on one thread, as the built-in models do by default.
 # Runs that are finished are passed over, and one that was stopped goes on.
 set -e
 data=${1:-../shared/data}

@@ -79,13 +79,13 @@ impl Roles {
             });
         }
         // Without a reasoner, or with the built-in one, the others are built in too.
-        if self.reasoner.is_none() && task == Task::Code {
+        let named = self.reasoner.as_deref().unwrap_or(BUILTIN);
+        let missing = (named == BUILTIN).then_some(BUILTIN);
+        if missing.is_some() && task == Task::Code {
             bail!(
                 "the built-in models solve word problems and write no code for them: name a --reasoner"
             );
         }
-        let named = self.reasoner.as_deref().unwrap_or(BUILTIN);
-        let missing = (named == BUILTIN).then_some(BUILTIN);
         let roles = [
             (&self.reasoner, Role::Reasoner),
             (&self.coder, Role::Coder),

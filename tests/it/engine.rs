@@ -489,11 +489,6 @@ fn an_adapter_without_its_base_is_told_how_to_be_named() {
         let adapter = Metadata::String("adapter".to_owned());
         gguf.metadata.retain(|(key, _)| key.starts_with("general."));
         gguf.metadata.push(("general.type".to_owned(), adapter));
-        let architecture = Metadata::String("llama".to_owned());
-        gguf.metadata
-            .retain(|(key, _)| key != "general.architecture");
-        gguf.metadata
-            .push(("general.architecture".to_owned(), architecture));
     };
     let path = write(folder.path(), Precision::F32, &alone);
     let resources = Resources::default();
