@@ -36,8 +36,6 @@ pub struct Config {
     pub heads: usize,
     /// Key and value heads.
     pub kv_heads: usize,
-    /// Numbers of a head that are rotated.
-    pub rope_dims: usize,
     /// Base of the rotary frequencies.
     pub rope_base: f32,
     /// Added to the mean square in each norm.
@@ -166,7 +164,6 @@ impl Config {
             width,
             heads,
             kv_heads,
-            rope_dims: head,
             rope_base: real("rope.freq_base").unwrap_or(10_000.0),
             norm_epsilon: real("attention.layer_norm_rms_epsilon").unwrap_or(1e-5),
             context: number("context_length")?,
@@ -226,7 +223,7 @@ impl Network {
         }
         let factors = rope_factors.as_ref();
         let rotary = Rotary::new(
-            config.rope_dims,
+            config.width / config.heads,
             config.architecture == "qwen2",
             config.rope_base,
             factors.map(|factors| factors.values.as_slice()),
@@ -397,7 +394,7 @@ fn expected(config: &Config) -> BTreeMap<String, Vec<usize>> {
         ("output.weight".to_owned(), vec![0, width]),
     ]);
     if config.architecture == "llama" {
-        expected.insert(ROPE_FACTORS.to_owned(), vec![config.rope_dims / 2]);
+        expected.insert(ROPE_FACTORS.to_owned(), vec![width / config.heads / 2]);
     }
     for layer in 0..config.layers {
         let parts = [
