@@ -115,7 +115,7 @@ fn same_seed_gives_the_same_problems() {
         .collect();
     assert_eq!(
         hash,
-        "8dcc5b6863fab46a1d8b5cc8b00fc0560178e065b1782bba7a3e7102e46b0d0c"
+        "5c8abaa6dce18eed3a107c0016c177615acafbf4f87318f947650e6b7f2c23c3"
     );
     assert_ne!(generate(0, 0).question, generate(1, 0).question);
 }

@@ -12,7 +12,7 @@ const PHRASES: [(&str, &[&str], f64); 18] = [
     ),
     (
         " are left?",
-        &[" are remaining?", " remain?", " are there now?"],
+        &[" are remaining?", " remain?"],
         0.15,
     ),
     (" were left?", &[" remained?", " were remaining?"], 0.15),
@@ -78,7 +78,7 @@ const PHRASES: [(&str, &[&str], f64); 18] = [
     ),
     (" bought ", &[" purchased ", " got "], 0.08),
     (" buys ", &[" purchases ", " gets "], 0.08),
-    (" received ", &[" was given ", " got "], 0.2),
+    (" received ", &[" got "], 0.2),
     (" needed?", &[" required?", " necessary?"], 0.15),
     (" each day", &[" every day", " per day", " a day"], 0.2),
 ];
