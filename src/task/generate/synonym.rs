@@ -10,11 +10,7 @@ const PHRASES: [(&str, &[&str], f64); 18] = [
         &[" have remaining?", " still have?", " have left over?"],
         0.15,
     ),
-    (
-        " are left?",
-        &[" are remaining?", " remain?"],
-        0.15,
-    ),
+    (" are left?", &[" are remaining?", " remain?"], 0.15),
     (" were left?", &[" remained?", " were remaining?"], 0.15),
     (" is left?", &[" remains?", " is remaining?"], 0.15),
     (
