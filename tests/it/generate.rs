@@ -115,7 +115,7 @@ fn same_seed_gives_the_same_problems() {
         .collect();
     assert_eq!(
         hash,
-        "5c8abaa6dce18eed3a107c0016c177615acafbf4f87318f947650e6b7f2c23c3"
+        "3ed09b52e4c1083418cd589c24bc6af4bfe9d6a4136a916b86986d2243182f1c"
     );
     assert_ne!(generate(0, 0).question, generate(1, 0).question);
 }

@@ -104,6 +104,12 @@ pub(super) static PIECES: LazyLock<Vec<Piece>> = LazyLock::new(|| {
         include_str!("stories/measures.txt"),
         include_str!("stories/sentence.txt"),
         include_str!("stories/narrative.txt"),
+        include_str!("stories/amounts.txt"),
+        include_str!("stories/unknown.txt"),
+        include_str!("stories/everyday.txt"),
+        include_str!("stories/among.txt"),
+        include_str!("stories/rates.txt"),
+        include_str!("stories/longways.txt"),
         include_str!("stories/order.txt"),
         include_str!("stories/thread.txt"),
     ];
