@@ -1,6 +1,7 @@
 #!/bin/sh
 # Every figure that models/README.md gives of the built-in models, after `make builtin`.
-#   eval/builtin/measure.sh [DATA]        DATA: folder of the real sets, ../shared/data by default
+#   sh eval/builtin/measure.sh [DATA]     DATA: folder of the real sets, ../shared/data by default
+# To see whether another training agrees: python3 eval/builtin/tables.py target/builtin/eval OTHER
 # Runs go side by side, one for each core, each on one thread, as the built-in models do by default.
 # Runs that are finished are passed over, and one that was stopped goes on.
 set -e
@@ -60,3 +61,4 @@ done
 "$rerank" rescore $out/held-out --verifier $work/reasoner.gguf --out $out/held-out-untrained
 "$rerank" report $out/held-out $out/held-out-untrained $out/held-out-dpo $out/held-out-orm --out $out/verifiers
 python3 eval/builtin/slips.py $out/held-out/traces.jsonl
+python3 eval/builtin/tables.py $out
