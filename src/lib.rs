@@ -29,6 +29,7 @@
 
 pub mod answer;
 pub mod error;
+pub mod file;
 pub mod jsonl;
 mod lock;
 pub mod problem;

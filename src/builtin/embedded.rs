@@ -2,11 +2,11 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
-    process,
 };
 
-use crate::{Error, Result, model::manifest::Role};
+use crate::{Error, Result, file::write_whole, model::manifest::Role};
 
 /// The GGUF file of a role; `None` in a binary that was built without them.
 #[cfg(builtin_models)]
@@ -41,14 +41,10 @@ pub fn file(role: Role, cache: &Path) -> Result<PathBuf> {
     if fs::read(&path).is_ok_and(|found| blake3::hash(&found) == hash) {
         return Ok(path);
     }
-    // Another process may be doing the same: each writes a file of its own, and the last rename wins.
-    let part = path.with_extension(format!("{}.part", process::id()));
-    fs::create_dir_all(cache)
-        .and_then(|()| fs::write(&part, bytes))
-        .and_then(|()| fs::rename(&part, &path))
-        .map_err(|source| Error::Write {
-            path: path.clone(),
-            source,
-        })?;
+    fs::create_dir_all(cache).map_err(|source| Error::Write {
+        path: cache.to_owned(),
+        source,
+    })?;
+    write_whole(&path, |file| file.write_all(bytes))?;
     Ok(path)
 }

@@ -3,15 +3,16 @@
 use std::{
     collections::{HashMap, HashSet},
     io::{Write, stdout},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use indicatif::HumanCount;
 use rerank::{
     answer::{self, Rule},
     eval::folder::{read_description, read_traces},
+    file::write_whole,
     jsonl,
     problem::Reference,
     trace::Candidate,
@@ -134,8 +135,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         .iter()
         .map(serde_json::to_string)
         .collect::<Result<_, _>>()?;
-    write_whole(&arguments.out, &(lines.join("\n") + "\n"))
-        .with_context(|| format!("cannot write {}", arguments.out.display()))?;
+    let text = lines.join("\n") + "\n";
+    write_whole(&arguments.out, |file| file.write_all(text.as_bytes()))?;
 
     if arguments.json {
         writeln!(stdout(), "{}", serde_json::to_string(&statistics)?)?;
@@ -174,17 +175,6 @@ fn left_out(statistics: &Statistics) -> String {
         statistics.contradictory,
         statistics.conflicting
     )
-}
-
-/// Writes a file so that it is there whole or not at all.
-fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".part");
-    let written = std::fs::write(&temporary, text);
-    let written = written.and_then(|()| std::fs::rename(&temporary, path));
-    written.inspect_err(|_| {
-        let _ = std::fs::remove_file(&temporary);
-    })
 }
 
 /// Several sources' solutions of one problem put together, so that pairs may cross runs and a

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::description::{Description, difference};
 use crate::{
     error::{Error, Result, in_words},
+    file::write_whole,
     jsonl,
     trace::Trace,
 };
@@ -193,25 +194,6 @@ pub(super) fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
 /// Writes a JSON file, whole or not at all.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write_whole(path, |file| Ok(serde_json::to_writer_pretty(file, value)?))
-}
-
-/// Writes a file under a temporary name and renames it; where it cannot be written, the one that
-/// was there stays.
-pub(super) fn write_whole(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".part");
-    let written = File::create(&temporary).and_then(|mut file| {
-        write(&mut file)?;
-        file.sync_all()
-    });
-    let written = written.and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|source| {
-        let _ = fs::remove_file(&temporary);
-        write_error(path, source)
-    })
 }
 
 fn write_error(path: &Path, source: io::Error) -> Error {

@@ -18,7 +18,7 @@ use std::{
 
 use llama_cpp_sys_2 as sys;
 
-use crate::{Error, Result};
+use crate::{Error, Result, file::beside};
 
 /// The content of a GGUF file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -142,9 +142,7 @@ impl Gguf {
     /// [`Error::Write`] where the disk refuses, [`Error::Model`] for a name or text GGUF cannot
     /// hold.
     pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".part");
-        let part = path.with_file_name(name);
+        let part = beside(path, ".part");
         let written = self.write_in_place(&part, precision).and_then(|()| {
             std::fs::rename(&part, path).map_err(|source| write_error(path, source))
         });

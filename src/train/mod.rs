@@ -44,6 +44,7 @@ pub use self::{
 };
 use crate::{
     Error, Result,
+    file::beside,
     model::{
         gguf::{Gguf, Value},
         hugging_face,
@@ -510,13 +511,6 @@ pub fn state_of(out: &Path) -> PathBuf {
 /// Where a base in another form goes as the GGUF that `out` belongs to.
 pub fn base_of(out: &Path) -> PathBuf {
     beside(out, ".base.gguf")
-}
-
-/// `path` with an ending added to its whole name.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(ending);
-    path.with_file_name(name)
 }
 
 /// `metrics.jsonl`.

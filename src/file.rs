@@ -1,0 +1,42 @@
+//! Files that are there whole or not at all.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, Result};
+
+/// Writes a file under a temporary name beside it, then renames: a full disk or a kill leaves the
+/// one that was there as it was, and two writers do not mix.
+///
+/// # Errors
+/// [`Error::Write`] where the disk refuses.
+pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.suffix(".part");
+    // As a file that is simply created, not for its owner alone.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let written = builder.tempfile_in(folder).and_then(|mut part| {
+        write(part.as_file_mut())?;
+        part.as_file().sync_all()?;
+        Ok(part.persist(path)?)
+    });
+    written.map(drop).map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// `path` with an ending added to its whole name.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
