@@ -16,6 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest, Sha256};
+
 use super::Progress;
 use crate::error::{Error, Result};
 
@@ -136,13 +138,7 @@ impl Hub {
             Some(file) => file.clone(),
             None => self.pick(address, freshness)?,
         };
-        let mut file = RemoteFile {
-            kind: Kind::Model,
-            repository: address.repository.clone(),
-            revision: address.revision.clone(),
-            file: name.clone(),
-            sha256: None,
-        };
+        let mut file = address.file(&name);
         let mut first = None;
         for (place, part) in parts(&name).into_iter().enumerate() {
             file.file = part;
@@ -163,18 +159,7 @@ impl Hub {
             Some(file) => file.clone(),
             None => pick(&self.cached_files(address), address).ok()?,
         };
-        let of = |file: String| {
-            let (kind, repository) = (Kind::Model, address.repository.clone());
-            let revision = address.revision.clone();
-            let file = RemoteFile {
-                kind,
-                repository,
-                revision,
-                file,
-                sha256: None,
-            };
-            Some(self.cached(&file)?.0)
-        };
+        let of = |file: String| Some(self.cached(&address.file(&file))?.0);
         let paths: Option<Vec<PathBuf>> = parts(&name).into_iter().map(of).collect();
         paths?.into_iter().next()
     }
@@ -228,11 +213,22 @@ impl Hub {
         }
         let lock_file = File::create(&lock).and_then(|lock| lock.lock().map(|()| lock));
         let lock_file = lock_file.map_err(|source| write_error(file, &lock, &source))?;
-        if !blob.exists() {
-            let sha256 =
+        let sha256 = match (blob.exists(), found.sha256()) {
+            (false, _) => {
                 transfer.download(&found, expected, &blob, progress, &|expected, got| {
                     other_hash(file, expected, got, recorded.is_some())
+                })?
+            }
+            (true, Some(sha256)) => sha256.clone(),
+            (true, None) => {
+                let bytes = fs::read(&blob).map_err(|source| Error::Read {
+                    path: blob.clone(),
+                    source,
                 })?;
+                format!("{:x}", Sha256::digest(bytes))
+            }
+        };
+        if recorded.as_ref() != Some(&sha256) {
             self.add_to_record(file, &found, sha256)?;
         }
         drop(lock_file);

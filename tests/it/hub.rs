@@ -446,7 +446,11 @@ fn a_file_that_changes_under_a_branch_is_noticed() {
     let (old_store, new_store) = (store(&old), store(&new));
     let user = User::new();
     let first = hub(&[("tiny.gguf", &old)], &old_store.url);
+    // By its commit, where nothing can move, and then by the branch: nothing new is downloaded.
+    let by_commit = format!("{FILE}@{COMMIT}");
+    stdout(&user.run(&first.url, &["models", "pull", &by_commit]));
     stdout(&user.run(&first.url, &["models", "pull", FILE]));
+    assert_eq!(old_store.asked().len(), 1);
     // The cache is cleared, as people do; the record of what was downloaded stays.
     fs::remove_dir_all(user.repository()).unwrap();
     let second = hub(&[("tiny.gguf", &new)], &new_store.url);

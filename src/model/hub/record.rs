@@ -2,15 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Write},
-    path::Path,
+    fs::{self, File},
+    io,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{Hub, RemoteFile, transfer::Found};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    file::{beside, write_whole},
+};
 
 /// One line of the record.
 #[derive(Debug, Deserialize, Serialize)]
@@ -62,20 +64,20 @@ impl Hub {
         else {
             return Ok(());
         };
+        let error = |source| Error::Write {
+            path: path.clone(),
+            source,
+        };
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(error)?;
+        }
+        let lock = File::create(beside(path, ".lock")).map_err(error)?;
+        lock.lock().map_err(error)?;
         let mut record = self.read_record()?;
         let commit = found.commit.clone();
         record.insert(file.to_string(), FirstDownload { sha256, commit });
-        let text = serde_json::to_string_pretty(&record).expect("texts are JSON");
-        let write = || {
-            let folder = path.parent().unwrap_or(Path::new("."));
-            fs::create_dir_all(folder)?;
-            let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-            temporary.write_all(text.as_bytes())?;
-            temporary.persist(path).map(drop).map_err(io::Error::from)
-        };
-        write().map_err(|source| Error::Write {
-            path: path.clone(),
-            source,
+        write_whole(path, |file| {
+            Ok(serde_json::to_writer_pretty(file, &record)?)
         })
     }
 }

@@ -277,7 +277,7 @@ impl<'a> Transfer<'a> {
         }
         request.call().map_err(|source| {
             self.file.error(format!(
-                "{} cannot be reached ({source}): check the network and HF_ENDPOINT; a file in the cache needs neither",
+                "{} cannot be reached ({source}): check the network and HF_ENDPOINT; a file that is in the cache or on this machine needs neither",
                 origin(url)
             ))
         })
