@@ -17,7 +17,7 @@ use super::share;
 #[command(after_help = "Example:
   rerank contamination --train generated.jsonl.gz --test gsm8k-test.jsonl
 
-Both files are JSON Lines, plain or gzip. A question stands in the fields Body and Question, body and \
+Files are JSON Lines (plain or gzip), a JSON array or Parquet. A question stands in the fields Body and Question, body and \
 question, question, problem, text, input or prompt, or in those that are named.")]
 pub struct Arguments {
     /// What is trained on

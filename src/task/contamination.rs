@@ -19,11 +19,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    error::{Error, Result, in_words},
-    jsonl::read,
-    model::replay::plain,
-};
+use super::rows;
+use crate::{error::Result, jsonl::row_error, model::replay::plain};
 
 /// How close is too close.
 #[derive(Clone, Copy, Debug)]
@@ -106,54 +103,58 @@ pub fn contamination(train: &[String], test: &[String], options: &Options) -> Ve
     found.collect::<Vec<_>>().into_iter().flatten().collect()
 }
 
-/// Reads the questions of a JSON Lines file, plain or gzip, with their line numbers. Several fields
-/// are joined; without names, the first of [`FIELDS`] that a row has.
+/// Reads the questions of a file of rows, with their line numbers. Several fields are joined;
+/// without names, the first of [`FIELDS`] that a row has.
 ///
 /// # Errors
-/// A file that cannot be read; a row that is not JSON or has no such field.
+/// A file that cannot be read or holds no row; a row that is not JSON or has no text in such fields.
 pub fn questions(path: &Path, fields: &[String]) -> Result<Vec<(usize, String)>> {
-    let bytes = read(path)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let row = |(index, line): (usize, &str)| {
-        let error = |reason: String| Error::Row {
-            path: path.to_owned(),
-            line: index + 1,
-            reason,
-        };
-        let row: Value = serde_json::from_str(line).map_err(|source| error(in_words(&source)))?;
+    let question = |(line, row): (usize, Value)| {
         let has = |names: &[&str]| names.iter().all(|name| row.get(name).is_some());
         let given: Vec<&str> = fields.iter().map(String::as_str).collect();
         let names = match given.is_empty() {
-            true => FIELDS
-                .iter()
-                .find(|names| has(names))
-                .map(|names| names.to_vec()),
-            false => Some(given).filter(|names| has(names)),
+            true => FIELDS.iter().find(|names| has(names)).copied(),
+            false => Some(given.as_slice()).filter(|names| has(names)),
         };
         let names = names.ok_or_else(|| {
-            let keys = row.as_object().map(|row| {
-                row.keys()
-                    .map(String::as_str)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            });
-            let expected = match fields {
+            let wanted = match fields {
                 [] => "no field that holds a question".to_owned(),
                 fields => format!("no field {}", fields.join(", ")),
             };
-            error(format!(
-                "{expected}; name one of {} as the field",
-                keys.unwrap_or_default()
-            ))
+            let keys = row.as_object().filter(|row| !row.is_empty()).map(|row| {
+                let keys: Vec<&str> = row.keys().map(String::as_str).collect();
+                keys.join(", ")
+            });
+            row_error(
+                path,
+                line,
+                match keys {
+                    Some(keys) => format!("{wanted}; name one of {keys} as the field"),
+                    None => {
+                        format!("{wanted}: a row is an object such as {{\"question\": \"...\"}}")
+                    }
+                },
+            )
         })?;
         let texts: Vec<String> = names.iter().map(|name| plain(&row[*name])).collect();
-        Ok((index + 1, texts.join(" ")))
+        let text = texts.join(" ");
+        match text.trim().is_empty() {
+            true => Err(row_error(
+                path,
+                line,
+                format!("{} holds no text", names.join(", ")),
+            )),
+            false => Ok((line, text)),
+        }
     };
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty());
-    lines.map(row).collect()
+    let questions: Vec<_> = rows::read(path)?
+        .into_iter()
+        .map(question)
+        .collect::<Result<_>>()?;
+    match questions.is_empty() {
+        true => Err(row_error(path, 1, "the file holds no question")),
+        false => Ok(questions),
+    }
 }
 
 /// Where questions stand in the sets that are in use, in the order they are looked for.
@@ -368,17 +369,22 @@ mod tests {
 
     #[test]
     fn only_the_nearest_are_compared() {
-        // Twelve training questions that share the rare word, and one that shares all common ones.
-        let mut train = vec!["zebra zebra zebra quagga"; 12];
-        train.push("zebra alpha beta gamma delta");
-        train.extend(vec!["alpha beta gamma delta"; 50]);
-        let test = ["zebra alpha beta gamma delta epsilon"];
-        let hits = found(&train, &test, &Options::default());
-        assert_eq!((hits[0].train, hits[0].overlap), (12, 5.0 / 6.0));
-        let near = Options {
-            neighbours: 0,
-            ..Options::default()
+        // Of the three, the first shares more words with the question than the others, but its many
+        // words of its own put it last by cosine.
+        let far = "zebra alpha beta gamma delta delta delta delta omega omega omega omega sigma sigma sigma sigma";
+        let train = [far, "zebra alpha", "zebra beta"];
+        let test = ["zebra alpha beta gamma"];
+        let found = |neighbours| {
+            let options = Options {
+                neighbours,
+                threshold: 0.0,
+                ..Options::default()
+            };
+            found(&train, &test, &options)
         };
-        assert!(found(&train, &test, &near).is_empty());
+        assert_eq!((found(3)[0].train, found(3)[0].overlap), (0, 4.0 / 7.0));
+        assert_ne!(found(2)[0].train, 0);
+        assert_eq!(found(2)[0].overlap, 2.0 / 4.0);
+        assert!(found(0).is_empty());
     }
 }
