@@ -1,5 +1,6 @@
 #!/bin/sh
-# Every figure that models/README.md gives of the built-in models, after `make builtin`.
+# The runs whose figures models/README.md gives of the built-in models, after `make builtin`; how
+# long training took and how faithful the coder is stands in its log.
 #   sh eval/builtin/measure.sh [DATA]     DATA: folder of the real sets, ../shared/data by default
 # To see whether another training agrees: python3 eval/builtin/tables.py target/builtin/eval OTHER
 # Runs go side by side, one for each core, each on one thread, as the built-in models do by default.
@@ -37,7 +38,6 @@ rows() {
     for set in $real; do echo "$set-64 $set $(rows "$set") 64 --limit 100"; done
     for set in $real; do echo "$set-greedy $set $(rows "$set") 1 --temperature 0"; done
     echo "greedy eval/generated.toml $work/held-out.jsonl 1 --limit 200 --temperature 0"
-    echo "dev eval/generated.toml models/builtin/dev.jsonl 16"
 } | run
 
 # 2. The same verifier on samples of earlier states of the reasoner; with the mean sample, the

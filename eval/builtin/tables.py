@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The tables of models/README.md, from the runs of eval/builtin/measure.sh.
+"""The tables of accuracies in models/README.md, from the runs of eval/builtin/measure.sh.
 
     tables.py [EVAL]           every table, as Markdown; EVAL is target/builtin/eval by default
     tables.py EVAL OTHER       two trainings side by side: do their results agree within chance?
@@ -14,7 +14,7 @@ SETS = {"multiarith": "MultiArith", "addsub": "AddSub", "singleop": "SingleOp", 
         "asdiv": "ASDiv", "svamp": "SVAMP", "gsm8k": "GSM8K test"}
 WAYS = {"mean sample": "mean sample", "majority": "majority", "majority+cotnpot": "majority + CoTnPoT",
         "verifier": "verifier", "verifier+cotnpot": "verifier + CoTnPoT",
-        "weighted+cotnpot": "weighted vote + CoTnPoT", "vote of programs": "vote of programs",
+        "weighted+cotnpot": "weighted vote + CoTnPoT", "weighted+soft": "weighted vote + soft filter (default)", "vote of programs": "vote of programs",
         "vote of both": "vote of answers and programs", "oracle": "oracle"}
 VERIFIERS = {"held-out-untrained": "the reasoner, not trained further", "held-out": "SimPO (shipped)",
              "held-out-dpo": "DPO", "held-out-orm": "ORM"}

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::lessons::candidate;
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Counts of one kind of chain.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Counts {
     chains: usize,
     /// The program gives what the reference program gives.
@@ -117,16 +118,5 @@ pub(super) fn measure(
         let right = equal(&value, &Some(right_answers[index].clone()));
         count.solved_anew += usize::from(kinds[index] != "right" && right && !same);
     }
-    let counts = counts.into_iter().map(|(kind, count)| {
-        let found = json!({
-            "chains": count.chains,
-            "same_value": count.same_value,
-            "same_text": count.same_text,
-            "constant": count.constant,
-            "agrees": count.agrees,
-            "solved_anew": count.solved_anew,
-        });
-        (kind.to_owned(), found)
-    });
-    Ok(Value::Object(counts.collect()))
+    Ok(json!(counts))
 }

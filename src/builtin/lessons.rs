@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::{FRESH, HELD_OUT, Recipe};
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Which role's texts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) enum Lesson {
     /// Question, then chain of thought.
     Solve,
@@ -118,7 +119,7 @@ pub(super) fn texts(seed: u64, problems: u64) -> impl Iterator<Item = String> + 
 pub(super) fn held_out(recipe: &Recipe, problems: u64) -> String {
     let seen =
         |seed: u64, problems: u64| (0..problems).map(move |index| generate(seed, index).question);
-    // No text has fewer than 50 tokens, so this is at least as many as were learned from.
+    // A text has more than 50 tokens on average, so these are more than were learned from.
     let learned = recipe.reasoner.tokens.max(recipe.coder.tokens) / 50;
     let fresh = recipe.samples.problems + recipe.samples.contrasts;
     let drawn = seen(recipe.seed.wrapping_add(FRESH), fresh);

@@ -8,18 +8,19 @@
 //! fresh problems -> reasoner -> samples -> pairs -> verifiers (SimPO, DPO, ORM)
 //! ```
 
-use std::{fs, ops::ControlFlow, path::Path};
+use std::{fs, io::Write, ops::ControlFlow, path::Path};
 
 use serde_json::{Value as Json, json};
 
 use self::{
     lessons::{Lesson, Rendered, lessons},
     recipe::Model,
-    stage::{Place, write},
+    stage::Place,
 };
 use crate::{
     Error, Result,
     execute::Sandbox,
+    file::{beside, write_whole},
     model::{
         LlamaCpp, fixture,
         gguf::{Gguf, Precision, Value},
@@ -27,7 +28,8 @@ use crate::{
         llama::{Resources, Tokenizer},
     },
     problem::Task,
-    train::{self, Collapse, Metrics, objective::Objective, pairs},
+    task::generate,
+    train::{self, Metrics, pairs},
 };
 
 pub mod embedded;
@@ -57,17 +59,18 @@ pub enum Event<'a> {
     Warning(&'a str),
 }
 
+/// The models that are shipped, in the folder `ship`.
+pub const SHIPPED: [&str; 3] = ["reasoner.gguf", "coder.gguf", "verifier.gguf"];
+
 /// Problems for the verifiers are drawn from the recipe's seed plus this.
 const FRESH: u64 = 1;
 /// Held-out problems are drawn from the recipe's seed plus this.
 const HELD_OUT: u64 = 2;
-/// How many.
-const HELD_OUT_PROBLEMS: u64 = 1000;
 
 /// Follows a recipe in `folder`, from the first stage that is not done, and gives what each stage
 /// found. A stopped run goes on where it was.
 ///
-/// `ship/{reasoner,coder,verifier}.gguf` in `folder` is the result. The sandbox is for measuring the
+/// `ship` in `folder`, with [`SHIPPED`], is the result. The sandbox is for measuring the
 /// coder; no training depends on it.
 ///
 /// # Errors
@@ -88,8 +91,9 @@ pub fn make(
     // 1. The tokenizer.
     progress(Event::Stage("tokenizer"));
     let vocabulary = at("tokenizer");
-    let settings = (&recipe.tokenizer, seed);
-    place.stage("tokenizer", &settings, &[], &[&vocabulary], || {
+    let settings = (&recipe.tokenizer, seed, generate::fingerprint());
+    let files = tokenizer::FILES.map(|name| vocabulary.join(name));
+    place.stage("tokenizer", &settings, &[], &files, || {
         let texts = lessons::texts(seed, recipe.tokenizer.problems);
         tokenizer::train(texts, recipe.tokenizer.size, &vocabulary)?;
         Ok(Json::Null)
@@ -102,14 +106,14 @@ pub fn make(
             "coder",
             &recipe.coder,
             Lesson::Translate {
-                flawed: recipe.coder.flawed,
+                flawed: recipe.coder_flawed,
             },
         ),
     ];
     for (role, model, lesson) in roles {
         progress(Event::Stage(role));
         let path = at(&format!("{role}.gguf"));
-        let settings = (model, &recipe.prompts, seed);
+        let settings = (model, lesson, &recipe.prompts, seed);
         place.stage(role, &settings, &["tokenizer"], &[&path], || {
             let start = at(&format!("{role}.start.gguf"));
             let metadata = hugging_face::tokenizer(&vocabulary, recipe.tokenizer.size)?;
@@ -159,7 +163,8 @@ pub fn make(
             )));
         }
         let rows = rows.iter().map(|row| serde_json::to_string(row).expect("texts are JSON"));
-        write(&pairs, rows.map(|row| row + "\n").collect::<String>().as_bytes())?;
+        let text: String = rows.map(|row| row + "\n").collect();
+        write_whole(&pairs, |file| file.write_all(text.as_bytes()))?;
         Ok(json!(statistics))
     })?;
 
@@ -176,19 +181,9 @@ pub fn make(
             || {
                 let base = at("reasoner.gguf");
                 let tokenizer = Tokenizer::open(&base, Task::Math)?;
-                let options = train::Options {
-                    objective: verifier.objective(name)?,
-                    lora: verifier.lora(),
-                    precision: Precision::F32,
-                    rate: verifier.rate,
-                    epochs: verifier.epochs,
-                    batch: verifier.batch,
-                    save_every: 50,
-                    collapse: Collapse::Ignore,
-                    seed,
-                    resume: true,
-                    ..train::Options::new(base, path.clone())
-                };
+                let options = verifier
+                    .training(name, seed, base, path.clone())
+                    .map_err(Error::Options)?;
                 let (problems, _) = pairs::parse(read(&pairs)?.as_bytes(), &pairs)?;
                 run(&options, &problems, &tokenizer, progress)
             },
@@ -199,20 +194,24 @@ pub fn make(
     progress(Event::Stage("ship"));
     let verifier = format!("verifier-{}", recipe.ship);
     let ship = at("ship");
+    let files = SHIPPED.map(|file| ship.join(file));
     place.stage(
         "ship",
         &recipe.ship,
         &["reasoner", "coder", &verifier],
-        &[&ship],
+        &files,
         || {
+            fs::create_dir_all(&ship).map_err(|source| Error::Write {
+                path: ship.clone(),
+                source,
+            })?;
             let mut bytes = serde_json::Map::new();
-            for (role, file) in [
-                ("reasoner", "reasoner"),
-                ("coder", "coder"),
-                ("verifier", &verifier),
-            ] {
-                let path = ship.join(format!("{role}.gguf"));
-                write(&path, b"")?;
+            let trained = ["reasoner", "coder", &verifier];
+            for ((file, path), role) in trained
+                .iter()
+                .zip(&files)
+                .zip(["reasoner", "coder", "verifier"])
+            {
                 let mut gguf = Gguf::read(&at(&format!("{file}.gguf")))?;
                 for (key, value) in &mut gguf.metadata {
                     match key.as_str() {
@@ -221,8 +220,8 @@ pub fn make(
                         _ => {}
                     }
                 }
-                gguf.write(&path, Precision::Q8_0)?;
-                let size = fs::metadata(&path).map_or(0, |file| file.len());
+                gguf.write(path, Precision::Q8_0)?;
+                let size = fs::metadata(path).map_or(0, |file| file.len());
                 bytes.insert(role.to_owned(), size.into());
             }
             Ok(bytes.into())
@@ -232,25 +231,24 @@ pub fn make(
     // 6. Problems that nobody saw, for `rerank eval`; and whether the coder is faithful.
     progress(Event::Stage("held-out"));
     let held_out = at("held-out.jsonl");
-    let settings = (HELD_OUT_PROBLEMS, seed);
+    let problems = recipe.measure.held_out;
     place.stage(
         "held-out",
-        &settings,
-        &["reasoner", "samples"],
+        &(problems, seed),
+        &["coder", "pairs"],
         &[&held_out],
         || {
-            write(
-                &held_out,
-                lessons::held_out(recipe, HELD_OUT_PROBLEMS).as_bytes(),
-            )?;
+            let text = lessons::held_out(recipe, problems);
+            write_whole(&held_out, |file| file.write_all(text.as_bytes()))?;
             Ok(Json::Null)
         },
     )?;
     progress(Event::Stage("faithful"));
-    place.stage("faithful", &settings, &["ship"], &[], || {
-        let path = at("ship").join("coder.gguf");
+    let problems = recipe.measure.faithful;
+    let none: [&Path; 0] = [];
+    place.stage("faithful", &(problems, seed), &["ship"], &none, || {
+        let path = ship.join("coder.gguf");
         let mut coder = LlamaCpp::load(&path, None, Resources::default())?;
-        let problems = HELD_OUT_PROBLEMS.min(500);
         faithful::measure(&mut coder, sandbox, seed.wrapping_add(HELD_OUT), problems)
     })?;
     Ok(place.records)
@@ -305,23 +303,7 @@ fn supervised(
         model.tokens,
         model.learn_prompt,
     )?;
-    let options = train::Options {
-        objective: Objective::Sft,
-        lora: None,
-        precision: Precision::F32,
-        optimiser: model.optimiser,
-        rate: model.rate,
-        batch: model.batch,
-        warmup: model.warmup,
-        decay: model.decay,
-        length_max: model.context,
-        dev_share: 0.0,
-        save_every: 100,
-        copies: model.copies,
-        seed: recipe.seed,
-        resume: true,
-        ..train::Options::new(start.to_owned(), out.to_owned())
-    };
+    let options = model.training(recipe.seed, start.to_owned(), out.to_owned());
     run(&options, &problems, &Rendered(&tokenizer), progress)
 }
 
@@ -340,7 +322,7 @@ fn run(
         }
         ControlFlow::Continue(())
     })?;
-    let metrics = stage::beside(&options.out, ".train").join("metrics.jsonl");
+    let metrics = beside(&options.out, ".train").join("metrics.jsonl");
     let lines: Vec<Json> = read(&metrics)?
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())

@@ -1,13 +1,17 @@
 //! How the built-in models are made: the numbers, as a file under `models/` has them.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    model::{Prompts, fixture::Geometry},
-    train::{self, Optimiser, lora::Lora, objective::Objective},
+    model::{Prompts, fixture::Geometry, gguf::Precision},
+    train::{self, Collapse, Optimiser, objective::Objective},
 };
 
 /// A recipe.
@@ -24,12 +28,17 @@ pub struct Recipe {
     pub reasoner: Model,
     /// The model that writes programs.
     pub coder: Model,
+    /// Share of the coder's texts whose chain of thought is a wrong one, which it must translate as
+    /// it stands.
+    pub coder_flawed: f64,
     /// What the reasoner draws for the verifiers to learn from.
     pub samples: Samples,
     /// The verifiers by their objectives, all from the same pairs.
     pub verifier: BTreeMap<String, Verifier>,
-    /// The objective of the verifier that is shipped.
+    /// The objective of the verifier that is shipped: one whose score is the model's likelihood.
     pub ship: String,
+    /// What is measured at the end.
+    pub measure: Measure,
 }
 
 /// A byte-level BPE with single digits.
@@ -70,9 +79,6 @@ pub struct Model {
     pub decay: f64,
     /// Whether the model learns to write the prompt too, and with it what words mean.
     pub learn_prompt: bool,
-    /// Share of the texts whose chain of thought is a wrong one, which the coder must translate as
-    /// it stands. A reasoner learns from none.
-    pub flawed: f64,
     /// Copies kept on the way, at equal distances: the learning curve.
     pub copies: usize,
 }
@@ -100,8 +106,6 @@ pub struct Samples {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verifier {
-    /// Rank of the LoRA adapter; 0 trains all weights.
-    pub rank: usize,
     /// Highest learning rate.
     pub rate: f64,
     /// Times each problem is seen.
@@ -112,8 +116,16 @@ pub struct Verifier {
     pub beta: Option<f64>,
     /// SimPO's gamma / beta, where not the authors' own.
     pub gamma_ratio: Option<f64>,
-    /// SimPO's weight of the chosen solution's likelihood.
-    pub sft_weight: Option<f64>,
+}
+
+/// Problems that no model saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// Rows of `held-out.jsonl`, for `rerank eval`.
+    pub held_out: u64,
+    /// Problems whose chains of thought, as they are and with a flaw, the coder translates.
+    pub faithful: u64,
 }
 
 impl Recipe {
@@ -137,23 +149,95 @@ impl Recipe {
             row(line, source.message().to_owned())
         })?;
         recipe.prompts.check()?;
-        for (name, verifier) in &recipe.verifier {
-            verifier.objective(name)?;
-        }
-        if !recipe.verifier.contains_key(&recipe.ship) {
-            let known: Vec<&str> = recipe.verifier.keys().map(String::as_str).collect();
-            let reason = format!(
-                "ship = {:?} is none of the verifiers: {}",
-                recipe.ship,
-                known.join(", ")
-            );
-            return Err(row(1, reason));
-        }
+        recipe.check().map_err(|reason| row(1, reason))?;
         Ok(recipe)
+    }
+
+    /// What cannot be, in words.
+    fn check(&self) -> Result<(), String> {
+        const BYTES_BEGIN_END: usize = 256 + 2;
+        if self.tokenizer.size < BYTES_BEGIN_END || self.tokenizer.problems == 0 {
+            return Err(format!(
+                "the tokenizer needs problems and a size of at least {BYTES_BEGIN_END}"
+            ));
+        }
+        for (role, model) in [("reasoner", &self.reasoner), ("coder", &self.coder)] {
+            let sizes = [model.width, model.layers, model.heads, model.ffn];
+            if sizes.contains(&0) || !model.width.is_multiple_of(2 * model.heads) {
+                return Err(format!(
+                    "{role}: width, layers, heads and ffn are at least 1, and width is an even multiple of heads"
+                ));
+            }
+            if model.tokens == 0 {
+                return Err(format!("{role}: tokens are at least 1"));
+            }
+            let training = model.training(self.seed, PathBuf::new(), PathBuf::new());
+            training
+                .check()
+                .map_err(|error| format!("{role}: {error}"))?;
+        }
+        if !(0.0..=1.0).contains(&self.coder_flawed) {
+            return Err("coder_flawed is a share, from 0 to 1".to_owned());
+        }
+        let Samples {
+            problems,
+            each,
+            temperature,
+            ..
+        } = self.samples;
+        if problems == 0 || each < 2 || !(temperature > 0.0 && temperature.is_finite()) {
+            return Err(
+                "samples: there must be problems, at least 2 samples of each, and a temperature above 0"
+                    .to_owned(),
+            );
+        }
+        for (name, verifier) in &self.verifier {
+            let training = verifier.training(name, self.seed, PathBuf::new(), PathBuf::new())?;
+            training
+                .check()
+                .map_err(|error| format!("verifier.{name}: {error}"))?;
+        }
+        let known: Vec<&str> = self.verifier.keys().map(String::as_str).collect();
+        let Some(verifier) = self.verifier.get(&self.ship) else {
+            return Err(format!(
+                "ship = {:?} is none of the verifiers: {}",
+                self.ship,
+                known.join(", ")
+            ));
+        };
+        let objective = verifier.objective(&self.ship)?;
+        if objective == Objective::Orm || objective.needs_reference() {
+            return Err(format!(
+                "ship = {:?} scores by more than one model's file holds: ship a verifier such as simpo",
+                self.ship
+            ));
+        }
+        Ok(())
     }
 }
 
 impl Model {
+    /// How it is trained from the random weights of `start` into `out`.
+    pub(super) fn training(&self, seed: u64, start: PathBuf, out: PathBuf) -> train::Options {
+        train::Options {
+            objective: Objective::Sft,
+            lora: None,
+            precision: Precision::F32,
+            optimiser: self.optimiser,
+            rate: self.rate,
+            batch: self.batch,
+            warmup: self.warmup,
+            decay: self.decay,
+            length_max: self.context,
+            dev_share: 0.0,
+            save_every: 100,
+            copies: self.copies,
+            seed,
+            resume: true,
+            ..train::Options::new(start, out)
+        }
+    }
+
     /// The network's shape.
     pub(super) fn geometry(&self, vocabulary: usize) -> Geometry {
         Geometry {
@@ -173,33 +257,50 @@ impl Model {
 }
 
 impl Verifier {
-    /// The objective of that name with this verifier's numbers.
-    pub(super) fn objective(&self, name: &str) -> Result<Objective> {
-        let mut objective = Objective::from_name(name)?;
-        let set = |place: &mut f64, value: Option<f64>| *place = value.unwrap_or(*place);
-        match &mut objective {
-            Objective::Simpo {
-                beta,
-                gamma_ratio,
-                sft_weight,
-                ..
-            } => {
-                set(beta, self.beta);
-                set(gamma_ratio, self.gamma_ratio);
-                set(sft_weight, self.sft_weight);
-            }
-            Objective::Dpo { beta, .. } => set(beta, self.beta),
-            _ => {}
-        }
-        Ok(objective)
+    /// How it is trained from `base` into `out`, or why it cannot be.
+    pub(super) fn training(
+        &self,
+        name: &str,
+        seed: u64,
+        base: PathBuf,
+        out: PathBuf,
+    ) -> Result<train::Options, String> {
+        Ok(train::Options {
+            objective: self.objective(name)?,
+            lora: None,
+            precision: Precision::F32,
+            rate: self.rate,
+            epochs: self.epochs,
+            batch: self.batch,
+            save_every: 50,
+            collapse: Collapse::Ignore,
+            seed,
+            resume: true,
+            ..train::Options::new(base, out)
+        })
     }
 
-    /// The adapter, if it is one.
-    pub(super) fn lora(&self) -> Option<Lora> {
-        (self.rank > 0).then(|| Lora {
-            rank: self.rank,
-            alpha: 2.0 * self.rank as f32,
-            targets: train::lora::TARGETS.map(str::to_owned).to_vec(),
-        })
+    /// The objective of that name with this verifier's numbers, or why there is none.
+    fn objective(&self, name: &str) -> Result<Objective, String> {
+        let mut objective = Objective::from_name(name).map_err(|error| error.to_string())?;
+        let (beta, gamma_ratio) = match &mut objective {
+            Objective::Simpo {
+                beta, gamma_ratio, ..
+            } => (Some(beta), Some(gamma_ratio)),
+            Objective::Dpo { beta, .. } => (Some(beta), None),
+            _ => (None, None),
+        };
+        let given = [
+            ("beta", self.beta, beta),
+            ("gamma_ratio", self.gamma_ratio, gamma_ratio),
+        ];
+        for (key, value, place) in given {
+            match (value, place) {
+                (Some(value), Some(place)) => *place = value,
+                (Some(_), None) => return Err(format!("verifier.{name} takes no {key} here")),
+                _ => {}
+            }
+        }
+        Ok(objective)
     }
 }

@@ -3,16 +3,17 @@
 use std::{
     collections::HashMap,
     fs::{self, OpenOptions},
-    io::Write,
+    io::{Read, Write},
     path::Path,
 };
 
 use serde_json::{Value, json};
 
-use super::{FRESH, recipe::Samples, stage::beside};
+use super::{FRESH, recipe::Samples};
 use crate::{
     Error, Result,
     answer::{self, Rule},
+    file::beside,
     model::{LanguageModel, Request, Sampling, seed_for},
     problem::{Question, Task},
     task::generate::{Generated, generate},
@@ -36,15 +37,19 @@ pub(super) fn draw(
         path: part.clone(),
         source,
     };
-    let begun = fs::read_to_string(&part).unwrap_or_default();
-    let whole = begun.rfind('\n').map_or(0, |end| end + 1);
-    let mut done = begun[..whole].lines().count() as u64;
     let mut file = OpenOptions::new()
         .create(true)
+        .read(true)
         .append(true)
         .open(&part)
         .map_err(error)?;
-    file.set_len(whole as u64).map_err(error)?;
+    let mut begun = Vec::new();
+    file.read_to_end(&mut begun).map_err(error)?;
+    let newlines = begun.iter().filter(|&&byte| byte == b'\n');
+    let mut done = newlines.count() as u64;
+    let whole = begun.iter().rposition(|&byte| byte == b'\n');
+    file.set_len(whole.map_or(0, |end| end as u64 + 1))
+        .map_err(error)?;
     let sampling = Sampling {
         temperature: samples.temperature,
         top_p: 1.0,

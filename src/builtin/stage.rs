@@ -1,16 +1,15 @@
 //! Stages that are done once: a stage whose record says that it was done with the same settings
 //! from the same inputs is passed over, any other begins anew.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{fs, io::Write, path::Path, time::Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    file::{beside, write_whole},
+};
 
 /// What a stage was and what came of it; `NAME.json` beside its output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +41,7 @@ impl Place<'_> {
         name: &str,
         settings: &impl Serialize,
         inputs: &[&str],
-        outputs: &[&Path],
+        outputs: &[impl AsRef<Path>],
         work: impl FnOnce() -> Result<Value>,
     ) -> Result<()> {
         let settings = serde_json::to_value(settings).expect("settings are JSON");
@@ -56,17 +55,20 @@ impl Place<'_> {
         let path = self.folder.join(format!("{name}.json"));
         let begun = self.folder.join(format!("{name}.begun"));
         let done = read(&path).filter(|record| record.key == key);
-        if let Some(record) = done.filter(|_| outputs.iter().all(|output| output.exists())) {
+        if let Some(record) = done.filter(|_| outputs.iter().all(|output| output.as_ref().exists()))
+        {
             self.records.push(record);
             return Ok(());
         }
         if fs::read_to_string(&begun).ok().as_ref() != Some(&key) {
-            for output in outputs {
+            for output in outputs.iter().map(AsRef::as_ref) {
                 remove(output)?;
                 remove(&beside(output, ".train"))?;
                 remove(&beside(output, ".part"))?;
             }
-            write(&begun, key.as_bytes())?;
+            // Else it would vouch for what another recipe's stage leaves here.
+            remove(&path)?;
+            write_whole(&begun, |file| file.write_all(key.as_bytes()))?;
         }
         let started = Instant::now();
         let found = work()?;
@@ -77,8 +79,9 @@ impl Place<'_> {
             seconds: started.elapsed().as_secs_f64(),
             found,
         };
-        let text = serde_json::to_string_pretty(&record).expect("records are JSON");
-        write(&path, text.as_bytes())?;
+        write_whole(&path, |file| {
+            Ok(serde_json::to_writer_pretty(file, &record)?)
+        })?;
         self.records.push(record);
         Ok(())
     }
@@ -86,27 +89,6 @@ impl Place<'_> {
 
 fn read(path: &Path) -> Option<Record> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-/// `path` with an ending added to its whole name.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(ending);
-    path.with_file_name(name)
-}
-
-/// Writes under a temporary name, then renames.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let error = |source| Error::Write {
-        path: path.to_owned(),
-        source,
-    };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(error)?;
-    }
-    let part = beside(path, ".part");
-    fs::write(&part, bytes).map_err(error)?;
-    fs::rename(&part, path).map_err(error)
 }
 
 /// Removes a file or a folder that may not be there.

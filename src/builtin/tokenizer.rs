@@ -3,7 +3,7 @@
 //! It is written as Hugging Face publishes one, and read from there like any other; llama.cpp
 //! splits texts in the same way under the name `smollm` (digits one by one, then GPT-2's words).
 
-use std::path::Path;
+use std::{fs, io::Write, path::Path};
 
 use serde_json::json;
 use tokenizers::{
@@ -15,15 +15,17 @@ use tokenizers::{
     pre_tokenizers::{byte_level::ByteLevel, digits::Digits, sequence::Sequence},
 };
 
-use super::stage::write;
-use crate::{Error, Result};
+use crate::{Error, Result, file::write_whole};
 
 /// Opens every text.
 pub(super) const BEGIN: &str = "<|begin|>";
 /// Closes every solution.
 pub(super) const END: &str = "<|end|>";
 
-/// Learns merges from `texts` and writes `tokenizer.json` and `tokenizer_config.json` into `folder`.
+/// What [`train`] leaves in its folder.
+pub(super) const FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
+
+/// Learns merges from `texts` and writes [`FILES`] into `folder`.
 pub(super) fn train(
     texts: impl Iterator<Item = String> + Send,
     size: usize,
@@ -45,8 +47,7 @@ pub(super) fn train(
     tokenizer
         .train(&mut TrainerWrapper::from(trainer), texts)
         .map_err(refused)?;
-    let text = tokenizer.to_string(true).map_err(refused)?;
-    write(&folder.join("tokenizer.json"), text.as_bytes())?;
+    let tokenizer = tokenizer.to_string(true).map_err(refused)?;
     let settings = json!({
         "add_bos_token": true,
         "bos_token": BEGIN,
@@ -54,6 +55,13 @@ pub(super) fn train(
         // The prompt templates say it all.
         "chat_template": "{% for message in messages %}{{ message.content }}{% endfor %}",
     });
-    let text = serde_json::to_string_pretty(&settings).expect("texts are JSON");
-    write(&folder.join("tokenizer_config.json"), text.as_bytes())
+    let settings = serde_json::to_string_pretty(&settings).expect("texts are JSON");
+    fs::create_dir_all(folder).map_err(|source| Error::Write {
+        path: folder.to_owned(),
+        source,
+    })?;
+    for (name, text) in FILES.into_iter().zip([tokenizer, settings]) {
+        write_whole(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
+    }
+    Ok(())
 }

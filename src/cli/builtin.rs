@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use rerank::builtin::{Event, Recipe, make};
+use rerank::{
+    builtin::{Event, Recipe, SHIPPED, make},
+    file::write_whole,
+};
 
 use super::{bar, open_sandbox};
 
@@ -42,16 +45,17 @@ pub fn run(arguments: Arguments) -> Result<()> {
     report.bar.finish_and_clear();
     if let Some(into) = &arguments.into {
         fs::create_dir_all(into).with_context(|| format!("cannot write {}", into.display()))?;
-        for role in ["reasoner", "coder", "verifier"] {
-            let file = format!("{role}.gguf");
-            fs::copy(arguments.out.join("ship").join(&file), into.join(&file))
-                .with_context(|| format!("cannot write {}", into.join(&file).display()))?;
+        for name in SHIPPED {
+            let shipped = arguments.out.join("ship").join(name);
+            let bytes =
+                fs::read(&shipped).with_context(|| format!("cannot read {}", shipped.display()))?;
+            write_whole(&into.join(name), |file| file.write_all(&bytes))?;
         }
         let lines = records.iter().map(serde_json::to_string);
-        let lines: Vec<String> = lines.collect::<Result<_, _>>()?;
-        let log = into.join("log.jsonl");
-        fs::write(&log, lines.join("\n") + "\n")
-            .with_context(|| format!("cannot write {}", log.display()))?;
+        let log = lines.collect::<Result<Vec<String>, _>>()?.join("\n") + "\n";
+        write_whole(&into.join("log.jsonl"), |file| {
+            file.write_all(log.as_bytes())
+        })?;
     }
     for record in &records {
         writeln!(stdout(), "{:16} {:6.0} s", record.stage, record.seconds)?;

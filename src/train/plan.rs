@@ -39,6 +39,8 @@ pub(crate) fn units(
         Objective::Sft => unit.correct(),
         _ => unit.paired(),
     };
+    // Supervised learning needs no incorrect solution to set against.
+    let supervised = options.objective == Objective::Sft;
     let (mut train, mut dev) = (Vec::new(), Vec::new());
     for (i, problem) in problems.iter().enumerate() {
         let prompt = tokenize.prompt(&problem.prompt)?;
@@ -47,10 +49,12 @@ pub(crate) fn units(
             prompt,
             ..Unit::default()
         };
+        let mut too_long = false;
         for (text, correct) in &problem.solutions {
             let mut tokens = tokenize.solution(text)?;
             tokens.extend(tokenize.end().filter(|_| options.end_token));
             let fits = unit.prompt.len() + tokens.len() <= length_max;
+            too_long |= *correct && !fits;
             let usable = fits && !tokens.is_empty() && !unit.prompt.is_empty();
             places.push(usable.then_some(unit.solutions.len()));
             if usable {
@@ -64,9 +68,9 @@ pub(crate) fn units(
                 _ => skipped.too_long += 1,
             }
         }
-        // Supervised learning needs no incorrect solution to set against.
-        let supervised = options.objective == Objective::Sft;
         if unit.pairs.is_empty() && !(supervised && unit.solutions.iter().any(|s| s.correct)) {
+            // A pair is counted above.
+            skipped.too_long += usize::from(supervised && problem.pairs.is_empty() && too_long);
             continue;
         }
         if is_dev(i) {
@@ -80,8 +84,9 @@ pub(crate) fn units(
             true => " of the base's context",
             false => "",
         };
+        let what = if supervised { "solutions" } else { "pairs" };
         return Err(Error::Options(format!(
-            "no pairs are left to learn from ({} skipped because they are longer than the {length_max} tokens{whose})",
+            "no {what} are left to learn from ({} skipped because they are longer than the {length_max} tokens{whose})",
             skipped.too_long
         )));
     }

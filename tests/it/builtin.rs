@@ -4,16 +4,23 @@
     reason = "the functions that tests share are tests too"
 )]
 
-use std::{fs, path::Path, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    fs::{self, DirEntry},
+    path::Path,
+    sync::OnceLock,
+};
 
 use rerank::{
     Error,
-    builtin::{Event, Recipe, embedded, make},
+    builtin::{Event, Recipe, SHIPPED, embedded, make},
     model::{LanguageModel, LlamaCpp, gguf::Value, llama::Resources, manifest::Role},
     problem::{Question, Task},
     task::generate::generate,
     trace::{Outcome, Trace, Verdict},
 };
+use serde_json::json;
 use tempfile::{TempDir, tempdir};
 
 use crate::{
@@ -36,6 +43,7 @@ fn toy(folder: &Path) -> Recipe {
     }
     (recipe.samples.problems, recipe.samples.each) = (2, 2);
     recipe.samples.contrasts = 2;
+    (recipe.measure.held_out, recipe.measure.faithful) = (20, 2);
     recipe
 }
 
@@ -81,6 +89,114 @@ fn a_recipe_is_followed_and_gone_on_with() {
     other.coder.rate *= 2.0;
     let again = follow(&other, out);
     assert!((1..*steps).contains(&again), "{again}");
+}
+
+/// Follows the recipe from samples that are right and wrong, as a trained reasoner's are, and gives
+/// the stages that were not passed over.
+fn follow_to_the_end(recipe: &Recipe, out: &Path) -> Vec<String> {
+    let written = || -> HashMap<_, _> {
+        let files = fs::read_dir(out).unwrap().map(|file| file.unwrap());
+        let time = |file: &DirEntry| file.metadata().unwrap().modified().unwrap();
+        files.map(|file| (file.file_name(), time(&file))).collect()
+    };
+    let before = written();
+    let records = make(recipe, out, sandbox::sandbox(), &mut |_| {}).unwrap();
+    let after = written();
+    let done = records.into_iter().map(|record| record.stage);
+    done.filter(|stage| {
+        let file = OsString::from(format!("{stage}.json"));
+        before.get(&file) != after.get(&file)
+    })
+    .collect()
+}
+
+#[test]
+fn a_recipe_ends_in_three_models_and_redoes_only_what_has_changed() {
+    let folder = tempdir().unwrap();
+    let out = folder.path();
+    let mut recipe = toy(out);
+    follow(&recipe, out);
+    let rows = (0..12).map(|index| {
+        let problem = generate(3, index);
+        let sample = |text: &str, answer: &str, correct| json!({"model": "reasoner", "kind": "cot", "text": text, "answer": answer, "correct": correct});
+        let wrong = problem.flawed(index);
+        let samples = [
+            sample(&problem.solution, &problem.answer, true),
+            sample(&wrong.solution, &wrong.answer, false),
+        ];
+        json!({"question": problem.question, "gold": problem.answer, "samples": samples}).to_string()
+    });
+    let rows: Vec<String> = rows.collect();
+    fs::write(out.join("samples.jsonl"), rows.join("\n") + "\n").unwrap();
+    let all = follow_to_the_end(&recipe, out);
+    let verifiers = ["verifier-dpo", "verifier-orm", "verifier-simpo"];
+    assert_eq!(all[0], "pairs");
+    assert_eq!(all[1..4], verifiers);
+    assert_eq!(all[4..], ["ship", "held-out", "faithful"]);
+    for name in SHIPPED {
+        LlamaCpp::load(&out.join("ship").join(name), None, Resources::default()).unwrap();
+    }
+    // The reasoner learned from no held-out question.
+    let held_out = fs::read_to_string(out.join("held-out.jsonl")).unwrap();
+    assert_eq!(held_out.lines().count(), 20);
+
+    assert_eq!(follow_to_the_end(&recipe, out), [""; 0]);
+    // A file that is gone is made again.
+    fs::remove_file(out.join("ship/coder.gguf")).unwrap();
+    assert_eq!(follow_to_the_end(&recipe, out), ["ship"]);
+    // More contrasts: other pairs, other verifiers, other questions to keep apart from.
+    recipe.samples.contrasts = 4;
+    let again = follow_to_the_end(&recipe, out);
+    assert_eq!(again, all);
+    // A stage that was begun with other settings and stopped is not taken for done.
+    fs::write(out.join("ship.begun"), "another").unwrap();
+    fs::remove_file(out.join("ship.json")).unwrap();
+    assert_eq!(follow_to_the_end(&recipe, out), ["ship"]);
+}
+
+#[test]
+fn recipes_that_cannot_be_followed_are_refused_before_anything_is_trained() {
+    let folder = tempdir().unwrap();
+    let recipe = fs::read_to_string("models/builtin/recipe.toml").unwrap();
+    let path = folder.path().join("recipe.toml");
+    for (from, to, expected) in [
+        ("heads = 6", "heads = 0", "heads"),
+        ("heads = 6", "heads = 5", "multiple of heads"),
+        ("size = 1024", "size = 100", "at least 258"),
+        ("each = 8", "each = 1", "at least 2 samples"),
+        ("temperature = 0.8", "temperature = -1.0", "temperature"),
+        ("tokens = 6_000_000", "tokens = 0", "coder"),
+        ("rate = 6e-3", "rate = nan", "reasoner: the learning rate"),
+        ("warmup = 0.03", "warmup = 2.0", "warm-up"),
+        ("gamma_ratio = 0.02", "gamma_ratio = 20.0", "verifier.simpo"),
+        ("coder_flawed = 0.5", "coder_flawed = 2.0", "coder_flawed"),
+        (
+            "ship = \"simpo\"",
+            "ship = \"orm\"",
+            "ship a verifier such as simpo",
+        ),
+        (
+            "ship = \"simpo\"",
+            "ship = \"dpo\"",
+            "ship a verifier such as simpo",
+        ),
+        (
+            "ship = \"simpo\"",
+            "ship = \"sft\"",
+            "none of the verifiers: dpo, orm, simpo",
+        ),
+        (
+            "rate = 5e-4",
+            "rate = 5e-4\nbeta = 1.0",
+            "verifier.orm takes no beta",
+        ),
+        ("[verifier.dpo]", "[verifier.tpo]", "tpo"),
+    ] {
+        assert!(recipe.contains(from), "{from}");
+        fs::write(&path, recipe.replace(from, to)).unwrap();
+        let error = Recipe::read(&path).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

@@ -44,12 +44,20 @@ pub(super) struct Vocabulary {
     pub lists: HashMap<&'static str, Vec<&'static str>>,
 }
 
+/// The words' texts: names, things and lists.
+pub(super) const FILES: [&str; 3] = [
+    include_str!("names.txt"),
+    include_str!("things.txt"),
+    include_str!("lists.txt"),
+];
+
 /// The words of this crate.
 pub(super) static WORDS: LazyLock<Vocabulary> = LazyLock::new(|| {
     let mut words = Vocabulary::default();
-    words.read_names(include_str!("names.txt"));
-    words.read_things(include_str!("things.txt"));
-    words.read_lists(include_str!("lists.txt"));
+    let [names, things, lists] = FILES;
+    words.read_names(names);
+    words.read_things(things);
+    words.read_lists(lists);
     words
 });
 
