@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use self::{
     files::{cache_folder, keep, read_bytes, read_text},
-    terminal::{bar, open_sandbox, with_sandbox_bar},
+    terminal::{bar, open_sandbox, warn, with_sandbox_bar},
     values::{RuleArgument, TaskArgument, share},
 };
 

@@ -56,7 +56,9 @@ pub enum Error {
         reason: String,
     },
     /// A prompt and its continuation do not fit the model's context.
-    #[error("model {model}: {needed} tokens are needed, its context allows {allowed}")]
+    #[error(
+        "the text is too long for model {model}: {needed} tokens, its context allows {allowed}"
+    )]
     Context {
         /// The model as the user named it.
         model: String,

@@ -161,6 +161,11 @@ impl Sandbox {
         Interpreter::new(self, limits)
     }
 
+    /// Why SymPy is not inside, where it could not be downloaded.
+    pub fn packages_missing(&self) -> Option<&str> {
+        self.snapshot.packages_missing()
+    }
+
     /// What this sandbox is made of.
     pub fn description(&self) -> Description {
         let version = Program("import sys; print(sys.version)".to_owned());

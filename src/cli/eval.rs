@@ -27,7 +27,7 @@ use rerank::{
     task::{Benchmark, Problems},
 };
 
-use super::{bar, cache_folder, models, open_sandbox, report, solving::Solving};
+use super::{bar, cache_folder, models, open_sandbox, report, solving::Solving, warn};
 
 /// Solve a benchmark and report how each selector does
 #[derive(Args)]
@@ -271,11 +271,6 @@ fn show(run: &Run, as_json: bool) -> Result<()> {
     }
     warnings(run).iter().for_each(|warning| warn(warning));
     Ok(())
-}
-
-#[expect(clippy::print_stderr, reason = "a warning, and the work goes on")]
-pub fn warn(message: &str) {
-    eprintln!("rerank: {message}");
 }
 
 fn problems(

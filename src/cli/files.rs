@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use rerank::{execute::Sandbox, jsonl, model::Replay};
 use serde_json::{Map, Value, json};
 
+use super::warn;
+
 /// A file's bytes, or standard input's for `-`, unpacked and without a byte order mark.
 pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     if path != Path::new("-") {
@@ -60,14 +62,10 @@ pub(super) fn keep(inputs: &[&Path], out: &Path) -> Result<()> {
 }
 
 /// Opens a recording and says on standard error which of its lines were left out.
-#[expect(
-    clippy::print_stderr,
-    reason = "a warning, and the rest of the recording is used"
-)]
 pub(super) fn open_replay(path: &Path) -> Result<Replay> {
     let replay = Replay::open(path)?;
     for damaged in replay.damaged() {
-        eprintln!("rerank: left out {damaged}");
+        warn(&format!("left out {damaged}"));
     }
     Ok(replay)
 }

@@ -1,6 +1,9 @@
 //! How models are loaded, for every command that takes one.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -9,12 +12,12 @@ use rerank::{
     model::{LanguageModel, LlamaCpp, Prompts, llama::Resources, manifest::Role},
 };
 
-use super::{cache_folder, models};
+use super::{cache_folder, models, warn};
 
 /// How a model file is loaded.
 #[derive(Args)]
 pub(super) struct Loading {
-    /// CPU threads; the number of physical cores by default
+    /// CPU threads; by default the number of physical cores, or 1 for models of a few megabytes
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Bytes of key-value cache for the whole run, besides the models themselves: in equal parts for
@@ -23,6 +26,10 @@ pub(super) struct Loading {
     #[arg(long, value_name = "BYTES")]
     kv_budget: Option<u64>,
 }
+
+/// Smaller models, such as the built-in ones, compute for less time than threads take to meet: a
+/// second thread gains little on an idle machine and made sampling 7 times as slow on a busy one.
+const SMALL_BYTES: u64 = 16 << 20;
 
 /// What the command line calls the models in the binary.
 pub(super) const BUILTIN: &str = "builtin";
@@ -37,10 +44,13 @@ impl Loading {
         contexts: u64,
         deterministic: bool,
     ) -> Result<Vec<LlamaCpp>> {
+        let wanted = names
+            .iter()
+            .map(|(name, role)| wanted(name, *role))
+            .collect::<Result<Vec<Wanted>>>()?;
         let mut defaults = Resources::default();
-        if names.iter().all(|(name, _)| *name == BUILTIN) {
-            // Models this small compute for less time than threads take to meet: a second one gains
-            // little on an idle machine and made sampling 7 times as slow on a busy one.
+        let bytes = |wanted: &Wanted| fs::metadata(&wanted.base).map_or(0, |file| file.len());
+        if wanted.iter().all(|wanted| bytes(wanted) < SMALL_BYTES) {
             defaults.threads = 1;
         }
         let resources = Resources {
@@ -50,10 +60,6 @@ impl Loading {
             deterministic,
             ..defaults
         };
-        let wanted = names
-            .iter()
-            .map(|(name, role)| wanted(name, *role))
-            .collect::<Result<Vec<Wanted>>>()?;
         let mut loaded: Vec<(usize, LlamaCpp)> = Vec::new();
         // However a file is written, it is one.
         let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -96,14 +102,13 @@ impl Loading {
 }
 
 /// Says where a verifier cannot score as it was trained to.
-#[expect(clippy::print_stderr, reason = "a warning, and the work goes on")]
 pub(super) fn warn_of_lacking_base(verifier: &LlamaCpp) {
     if let Some(objective) = verifier.objective().filter(|_| verifier.lacks_base()) {
-        eprintln!(
-            "rerank: model {}: {} trained it to be scored by its rise over its base; without that its mean log-probability is taken (`rerank score` and `rerank rescore` take the base with --minus)",
+        warn(&format!(
+            "model {}: {} trained it to be scored by its rise over its base; without that its mean log-probability is taken (`rerank score` and `rerank rescore` take the base with --minus)",
             verifier.name(),
             objective.name()
-        );
+        ));
     }
 }
 

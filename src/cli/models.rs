@@ -145,7 +145,7 @@ fn named(name: &str) -> Result<Named> {
     }
     if name == BUILTIN {
         bail!(
-            "the built-in models are no file: they take part in `rerank solve` and `rerank eval`; \
+            "the built-in models are no file and take no adapter; \
              the repository has their files under models/builtin"
         );
     }

@@ -15,6 +15,7 @@ use rerank::eval::{
 use super::{
     bar, eval,
     loading::{Loading, warn_of_lacking_base},
+    warn,
 };
 
 /// Score the candidates of an earlier run with another verifier, into a run of its own
@@ -59,7 +60,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     )?;
     bar.finish_and_clear();
     if partly > 0 {
-        eval::warn(&format!(
+        warn(&format!(
             "{partly} of {} have candidates without a score, too long for the verifier's context: \
              where scores choose, they come last",
             wording::plural(problems, "problem")

@@ -13,6 +13,7 @@ use rerank::{
 use super::{
     files::open_replay,
     loading::{BUILTIN, Loading, warn_of_lacking_base},
+    warn,
 };
 
 /// Which models take part.
@@ -81,6 +82,11 @@ impl Roles {
         // Without a reasoner, or with the built-in one, the others are built in too.
         let named = self.reasoner.as_deref().unwrap_or(BUILTIN);
         let missing = (named == BUILTIN).then_some(BUILTIN);
+        if self.reasoner.is_none() && task == Task::Math {
+            warn(
+                "no --reasoner is named: the built-in one draws, which knows simple word problems alone",
+            );
+        }
         if missing.is_some() && task == Task::Code {
             bail!(
                 "the built-in models solve word problems and write no code for them: name a --reasoner"

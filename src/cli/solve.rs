@@ -1,7 +1,7 @@
 //! `rerank solve`: one question.
 
 use std::{
-    io::{Write, stdout},
+    io::{self, Write, stdout},
     time::Duration,
 };
 
@@ -10,9 +10,9 @@ use clap::Args;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use indicatif::ProgressBar;
 use rerank::{
-    answer::Rule,
+    answer::{self, Rule},
     eval::metrics::{has_scores, rankings},
-    problem::{Interface, Question},
+    problem::{Interface, Question, Task},
     select::Selector,
     solve::{self, Models, Stage},
     task::code::called,
@@ -30,7 +30,7 @@ use super::{TaskArgument, bar, open_sandbox, solving::Solving};
   rerank solve \"Write a function double that doubles a number.\" --task code \\
       --example \"assert double(2) == 4\" --reasoner qwen2.5-coder-1.5b.gguf")]
 pub struct Arguments {
-    /// The question
+    /// The question; `-` for standard input
     question: String,
     /// What a solution is
     #[arg(long, value_enum, default_value_t = TaskArgument::Math)]
@@ -46,12 +46,19 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
+    let text = match arguments.question.as_str() {
+        "-" => io::read_to_string(io::stdin())?,
+        _ => arguments.question,
+    };
     let question = Question {
         id: "1".to_owned(),
-        text: arguments.question,
+        text,
         task: arguments.task.into(),
         interface: interface(arguments.example)?,
     };
+    if question.interface.is_some() && question.task == Task::Math {
+        bail!("--example is for questions that ask for a program: add --task code");
+    }
     let mut loaded = arguments
         .solving
         .load(arguments.solving.roles.recording()?, question.task)?;
@@ -176,7 +183,11 @@ fn footer(trace: &Trace, rule: Rule) -> String {
         .as_deref()
         .unwrap_or("none of the candidates ends in an answer");
     let mut lines: Vec<String> = trace.stopped.iter().map(early).collect();
-    lines.push(format!("answer: {answer}   (by {})", trace.ranking.rule));
+    lines.push(format!(
+        "answer: {answer}   (by {}{})",
+        trace.ranking.rule,
+        agreement(trace, rule)
+    ));
     let by_selector = rankings(trace, rule)
         .into_iter()
         .filter(|(selector, ..)| *selector == Selector::Majority || has_scores(trace))
@@ -210,6 +221,24 @@ fn footer(trace: &Trace, rule: Rule) -> String {
     lines.join("\n")
 }
 
+/// How many candidates end in the answer, and how many of these have a program that gives it.
+fn agreement(trace: &Trace, rule: Rule) -> String {
+    let Some(answer) = trace.answer.as_deref() else {
+        return String::new();
+    };
+    let same = trace.candidates.iter().filter(|traced| {
+        let other = traced.candidate.answer.as_deref();
+        other.is_some_and(|other| answer::equal(answer, other, rule).equal)
+    });
+    let (mut said, mut checked) = (0, 0);
+    for traced in same {
+        said += 1;
+        checked += usize::from(traced.verdict == Verdict::Agrees);
+    }
+    let all = trace.candidates.len();
+    format!("; {said} of {all} candidates say so, the programs of {checked} agree")
+}
+
 /// Of how many candidates the answer is, where drawing ended early.
 fn early(stopped: &Stopped) -> String {
     let Stopped { asked, kept, .. } = stopped;
@@ -222,7 +251,7 @@ fn early(stopped: &Stopped) -> String {
         ),
         (Why::TooLong { needed, allowed }, _) => {
             format!(
-                "no candidate is drawn: {needed} tokens are needed, the context allows {allowed}"
+                "no candidate is drawn: the question needs {needed} tokens, the context allows {allowed}"
             )
         }
         (Why::Settled, confidence) => {

@@ -26,7 +26,19 @@ pub(super) fn bar(name: &str, length: u64) -> ProgressBar {
 
 /// Opens the sandbox, with a progress bar while it is first built.
 pub(super) fn open_sandbox() -> Result<Sandbox> {
-    with_sandbox_bar(|cache, report| Sandbox::open(cache, report))
+    let sandbox = with_sandbox_bar(|cache, report| Sandbox::open(cache, report))?;
+    if let Some(why) = sandbox.packages_missing() {
+        warn(&format!(
+            "the sandbox is without SymPy, and programs that import it fail; `rerank sandbox build` tries again where there is a network ({why})"
+        ));
+    }
+    Ok(sandbox)
+}
+
+/// Says something on standard error that a person should know; the work goes on.
+#[expect(clippy::print_stderr, reason = "beside the result")]
+pub(super) fn warn(text: &str) {
+    eprintln!("rerank: {text}");
 }
 
 /// Calls `open` with the user's cache folder and a progress bar.

@@ -19,7 +19,7 @@ use rerank::{
     },
 };
 
-use super::{bar, models};
+use super::{bar, models, warn};
 
 /// Train a verifier from preference pairs, out to a GGUF that `--verifier BASE+FILE` takes
 #[derive(Args)]
@@ -398,11 +398,6 @@ fn options(arguments: &Arguments) -> Result<Options> {
         force: arguments.force,
         ..defaults
     })
-}
-
-#[expect(clippy::print_stderr, reason = "a warning beside the result")]
-fn warn(text: &str) {
-    eprintln!("rerank: {text}");
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use wasmtime::{Config, Engine, Module, OptLevel, Store};
 use wasmtime_wizer::Wizer;
 
 use super::{Description, broken, interpreter::block_on, memory::Memories, stacks::Stacks, system};
-use crate::{Error, Result};
+use crate::{Error, Result, file::write_whole};
 
 /// The guest that `build.rs` compiled from `sandbox/`.
 const GUEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.wasm"));
@@ -49,6 +49,10 @@ struct Note {
 }
 
 impl Stored {
+    pub fn packages_missing(&self) -> Option<&str> {
+        self.note.packages_missing.as_deref()
+    }
+
     pub fn description(&self, python: String) -> Description {
         Description {
             python,
@@ -184,9 +188,9 @@ fn build(engine: &Engine, cache: &Path, path: &Path, progress: &dyn Fn(&str, f32
         build_seconds: start.elapsed().as_secs_f64(),
     };
     let note = serde_json::to_vec_pretty(&note).expect("a note is plain JSON");
-    write_whole(path, &compiled)?;
-    write_whole(&image_path(path), &image)?;
-    write_whole(&note_path(path), &note)?;
+    write_whole(path, |file| file.write_all(&compiled))?;
+    write_whole(&image_path(path), |file| file.write_all(&image))?;
+    write_whole(&note_path(path), |file| file.write_all(&note))?;
     forget_old(cache, path);
     progress("done", 1.0);
     Ok(())
@@ -340,18 +344,6 @@ fn private_directory(cache: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes a file that has either all of `bytes` or is not there.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let partial = path.with_added_extension("partial");
-    let write = || {
-        let mut file = File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(|source| write_error(path, source))
 }
 
 fn note_path(path: &Path) -> PathBuf {

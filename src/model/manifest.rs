@@ -99,6 +99,7 @@ pub fn find(name: &str) -> Result<&'static Manifest> {
         known: manifests()
             .iter()
             .map(|manifest| manifest.name.as_str())
+            .chain(["builtin", "a .gguf file", "hf:OWNER/NAME"])
             .collect::<Vec<_>>()
             .join(", "),
     })

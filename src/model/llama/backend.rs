@@ -102,7 +102,8 @@ pub(super) fn check_gguf(path: &Path) -> Result<()> {
     let reason = match read {
         Ok(()) if &magic == b"GGUF" => return Ok(()),
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
-            let from_hub = path.extension().is_none() && path.components().count() == 2;
+            let from_hub = path.extension().is_none_or(|extension| extension != "gguf")
+                && path.components().count() == 2;
             let hint = if from_hub {
                 format!("; from the hub it is hf:{}", path.display())
             } else {
