@@ -47,7 +47,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let text = match arguments.question.as_str() {
-        "-" => io::read_to_string(io::stdin())?,
+        "-" => io::read_to_string(io::stdin())?.trim_end().to_owned(),
         _ => arguments.question,
     };
     let question = Question {

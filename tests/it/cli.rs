@@ -75,7 +75,8 @@ fn a_recorded_question_is_solved_and_shown() {
     fs::write(&recording, rows.to_string()).unwrap();
 
     let shown = stdout(&rerank(&["solve", question, "--replay", text(&recording)]));
-    let answer = "answer: 3   (by majority+soft; 1 of 3 candidates say so, the programs of 1 agree)";
+    let answer =
+        "answer: 3   (by majority+soft; 1 of 3 candidates say so, the programs of 1 agree)";
     assert!(shown.contains(answer), "{shown}");
     let printed = stdout(&rerank(&[
         "solve",
@@ -113,6 +114,26 @@ fn a_recorded_question_is_solved_and_shown() {
     ]));
     let answer = "answer: 4   (by majority; 2 of 3 candidates say so, the programs of 0 agree)";
     assert!(unfiltered.contains(answer), "{unfiltered}");
+}
+
+#[test]
+fn a_question_is_read_from_standard_input() {
+    let question =
+        fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("eval/samples/question.txt"));
+    let output = Command::new(env!("CARGO_BIN_EXE_rerank"))
+        .args(["solve", "-", "--replay", DEMO, "--json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .stdin(question.unwrap())
+        .output()
+        .unwrap();
+    let trace: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(trace["answer"], "18");
+    refuses(
+        &["solve", "Write f.", "--example", "assert f(1) == 1"],
+        1,
+        "add --task code",
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{
     chain::{Chain, Operand, Operator, Step},
     draw,
-    number::{Value, is_plain},
+    number::{Value, decimal, is_plain},
 };
 use crate::model::random::SplitMix;
 
@@ -150,7 +150,6 @@ fn arithmetic_slip(chain: &mut Chain, random: &mut SplitMix) -> Option<()> {
 
 /// A number that is easily taken for `value`.
 fn near(value: Value, random: &mut SplitMix) -> Option<Value> {
-    let digits = value.numer().abs().to_string();
     let wrong = match draw::below(random, 6) {
         0 => value + 1,
         1 => value - 1,
@@ -159,14 +158,16 @@ fn near(value: Value, random: &mut SplitMix) -> Option<Value> {
         4 => value + (2 + draw::below(random, 8) as i64),
         // Two digits change places.
         _ => {
-            let mut digits = digits.into_bytes();
+            let written = decimal(value);
+            let places = written.split_once('.').map_or(0, |(_, part)| part.len());
+            let mut digits = written.replace(['.', '-'], "").into_bytes();
             let at = draw::below(random, digits.len().max(2) - 1);
             if digits.len() < 2 || digits[at] == digits[at + 1] {
                 return None;
             }
             digits.swap(at, at + 1);
             let swapped: i64 = String::from_utf8(digits).ok()?.parse().ok()?;
-            Value::new(swapped, *value.denom())
+            Value::new(swapped, 10_i64.pow(places as u32))
         }
     };
     (is_plain(wrong) && wrong > Value::from(0)).then_some(wrong)

@@ -1,6 +1,9 @@
 //! The last touches of a text: capitals, articles, how its sentences are joined and set.
 
-use super::{draw, synonym, vocabulary::WORDS};
+use super::{
+    draw, synonym,
+    vocabulary::{Person, WORDS},
+};
 use crate::model::random::SplitMix;
 
 /// The sentences of a text.
@@ -50,7 +53,8 @@ fn uncapitalised(text: &str) -> String {
         let name = first.trim_end_matches("'s");
         let lists = ["day", "month", "city"];
         let listed = lists.iter().any(|list| WORDS.lists[list].contains(&name));
-        listed || WORDS.people.iter().any(|person| person.first == name)
+        let is_first = |person: &Person| person.first.split(' ').next() == Some(name);
+        listed || WORDS.people.iter().any(is_first)
     };
     let each = sentences(text).into_iter().enumerate().map(|(at, one)| {
         let first = one.split([' ', ',']).next().unwrap_or("");
