@@ -18,12 +18,13 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>)
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
     let mut builder = tempfile::Builder::new();
-    builder.suffix(".part");
-    // As a file that is simply created, not for its owner alone.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let written = builder.tempfile_in(folder).and_then(|mut part| {
+    builder.prefix(&name).suffix(".part");
+    // A file that is simply created is readable as its user wants, not by its owner alone.
+    let part = builder.make_in(folder, |path| File::create_new(path));
+    let written = part.and_then(|mut part| {
         write(part.as_file_mut())?;
         part.as_file().sync_all()?;
         Ok(part.persist(path)?)

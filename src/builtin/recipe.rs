@@ -132,7 +132,8 @@ impl Recipe {
     /// Reads a recipe.
     ///
     /// # Errors
-    /// [`Error::Read`], or [`Error::Row`] for a file that is not a recipe.
+    /// [`Error::Read`], [`Error::Row`] for a file that is not a recipe, or [`Error::Options`] for one
+    /// that cannot be followed.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|source| Error::Read {
             path: path.to_owned(),
@@ -149,7 +150,8 @@ impl Recipe {
             row(line, source.message().to_owned())
         })?;
         recipe.prompts.check()?;
-        recipe.check().map_err(|reason| row(1, reason))?;
+        let options = |reason| Error::Options(format!("{}: {reason}", path.display()));
+        recipe.check().map_err(options)?;
         Ok(recipe)
     }
 

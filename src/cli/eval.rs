@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{HumanCount, ProgressBar};
 use rerank::{
+    Error,
     eval::{
         description::{Description, Shard, problems_sha256},
         merge::merge,
@@ -312,8 +313,15 @@ fn fetched(benchmark: &Benchmark, force: bool) -> Result<Problems> {
             file: file.to_owned(),
             sha256: None,
         };
-        models::with_bytes_bar(&benchmark.name, |progress| {
+        let fetched = models::with_bytes_bar(&benchmark.name, |progress| {
             hub.fetch(&file, Freshness::Cached, progress)
+        });
+        fetched.map_err(|error| match error {
+            Error::Hub { file, reason } => {
+                let reason = format!("{reason}; or give the rows with --data FILE");
+                Error::Hub { file, reason }
+            }
+            other => other,
         })
     };
     Ok(benchmark.fetch(&fetch, force)?)

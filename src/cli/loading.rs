@@ -49,8 +49,12 @@ impl Loading {
             .map(|(name, role)| wanted(name, *role))
             .collect::<Result<Vec<Wanted>>>()?;
         let mut defaults = Resources::default();
-        let bytes = |wanted: &Wanted| fs::metadata(&wanted.base).map_or(0, |file| file.len());
-        if wanted.iter().all(|wanted| bytes(wanted) < SMALL_BYTES) {
+        let is_small = |wanted: &Wanted| {
+            // Of a split model this is the first part alone.
+            let split = wanted.base.to_string_lossy().contains("-of-");
+            !split && fs::metadata(&wanted.base).is_ok_and(|file| file.len() < SMALL_BYTES)
+        };
+        if wanted.iter().all(is_small) {
             defaults.threads = 1;
         }
         let resources = Resources {

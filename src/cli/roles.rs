@@ -82,11 +82,6 @@ impl Roles {
         // Without a reasoner, or with the built-in one, the others are built in too.
         let named = self.reasoner.as_deref().unwrap_or(BUILTIN);
         let missing = (named == BUILTIN).then_some(BUILTIN);
-        if self.reasoner.is_none() && task == Task::Math {
-            warn(
-                "no --reasoner is named: the built-in one draws, which knows simple word problems alone",
-            );
-        }
         if missing.is_some() && task == Task::Code {
             bail!(
                 "the built-in models solve word problems and write no code for them: name a --reasoner"
@@ -117,6 +112,11 @@ impl Roles {
         let draws_too = scores.is_some_and(|index| index == reasoner || Some(index) == coder);
         let contexts = names.len() as u64 + u64::from(draws_too);
         let models = loading.load(&names, contexts, deterministic)?;
+        if self.reasoner.is_none() {
+            warn(
+                "no --reasoner is named: the built-in one draws, which knows simple word problems alone",
+            );
+        }
         if let Some(verifier) = verifier {
             warn_of_lacking_base(&models[verifier]);
         }

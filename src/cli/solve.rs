@@ -1,7 +1,8 @@
 //! `rerank solve`: one question.
 
 use std::{
-    io::{self, Write, stdout},
+    io::{Write, stdout},
+    path::Path,
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use rerank::{
     trace::{Outcome, Reason, Stopped, Trace, TracedCandidate, Verdict, Why},
 };
 
-use super::{TaskArgument, bar, open_sandbox, solving::Solving};
+use super::{TaskArgument, bar, open_sandbox, read_text, solving::Solving};
 
 /// Answer one question: sample, translate, run, filter, score, choose
 #[derive(Args)]
@@ -47,7 +48,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let text = match arguments.question.as_str() {
-        "-" => io::read_to_string(io::stdin())?.trim_end().to_owned(),
+        "-" => read_text(Path::new("-"))?.trim_end().to_owned(),
         _ => arguments.question,
     };
     let question = Question {
@@ -223,7 +224,9 @@ fn footer(trace: &Trace, rule: Rule) -> String {
 
 /// How many candidates end in the answer, and how many of these have a program that gives it.
 fn agreement(trace: &Trace, rule: Rule) -> String {
-    let Some(answer) = trace.answer.as_deref() else {
+    let answer = trace.answer.as_deref();
+    // Of a programming question the candidates are programs, and agree by what they give.
+    let Some(answer) = answer.filter(|_| trace.task == Task::Math) else {
         return String::new();
     };
     let same = trace.candidates.iter().filter(|traced| {
@@ -236,7 +239,12 @@ fn agreement(trace: &Trace, rule: Rule) -> String {
         checked += usize::from(traced.verdict == Verdict::Agrees);
     }
     let all = trace.candidates.len();
-    format!("; {said} of {all} candidates say so, the programs of {checked} agree")
+    let judged =
+        |traced: &TracedCandidate| matches!(traced.verdict, Verdict::Agrees | Verdict::Disagrees);
+    match trace.candidates.iter().any(judged) {
+        true => format!("; {said} of {all} candidates say so, the programs of {checked} agree"),
+        false => format!("; {said} of {all} candidates say so"),
+    }
 }
 
 /// Of how many candidates the answer is, where drawing ended early.

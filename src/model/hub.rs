@@ -225,7 +225,11 @@ impl Hub {
                     path: blob.clone(),
                     source,
                 })?;
-                format!("{:x}", Sha256::digest(bytes))
+                let got = format!("{:x}", Sha256::digest(bytes));
+                if let Some(expected) = expected.filter(|expected| **expected != got) {
+                    return Err(other_hash(file, expected, &got, recorded.is_some()));
+                }
+                got
             }
         };
         if recorded.as_ref() != Some(&sha256) {

@@ -367,6 +367,9 @@ impl Benchmark {
             None => number.to_string(),
         };
         let text = fields.question_of(row).map_err(|name| self.lacks(&name))?;
+        if text.trim().is_empty() {
+            return Err("the question is empty".to_owned());
+        }
         let worked = plain(field(&fields.answer)?);
         if let Some(code) = &self.code {
             return Ok(Ok(code.problem(row, id, text, worked)?));

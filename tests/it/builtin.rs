@@ -5,7 +5,7 @@
 )]
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::OsString,
     fs::{self, DirEntry},
     path::Path,
@@ -14,7 +14,7 @@ use std::{
 
 use rerank::{
     Error,
-    builtin::{Event, Recipe, SHIPPED, embedded, make},
+    builtin::{Event, Recipe, SHIPPED, embedded, make, recipe::Verifier},
     model::{LanguageModel, LlamaCpp, gguf::Value, llama::Resources, manifest::Role},
     problem::{Question, Task},
     task::generate::generate,
@@ -138,7 +138,20 @@ fn a_recipe_ends_in_three_models_and_redoes_only_what_has_changed() {
     }
     // The reasoner learned from no held-out question.
     let held_out = fs::read_to_string(out.join("held-out.jsonl")).unwrap();
-    assert_eq!(held_out.lines().count(), 20);
+    let rows = held_out
+        .lines()
+        .map(|row| serde_json::from_str(row).unwrap());
+    let held_out: HashSet<String> = rows
+        .map(|row: serde_json::Value| row["question"].to_string())
+        .collect();
+    assert_eq!(held_out.len(), 20);
+    let learned = (0..400).map(|index| json!(generate(recipe.seed, index).question).to_string());
+    assert_eq!(
+        learned
+            .filter(|question| held_out.contains(question))
+            .count(),
+        0
+    );
 
     assert_eq!(follow_to_the_end(&recipe, out), [""; 0]);
     // A file that is gone is made again.
@@ -148,9 +161,24 @@ fn a_recipe_ends_in_three_models_and_redoes_only_what_has_changed() {
     recipe.samples.contrasts = 4;
     let again = follow_to_the_end(&recipe, out);
     assert_eq!(again, all);
-    // A stage that was begun with other settings and stopped is not taken for done.
-    fs::write(out.join("ship.begun"), "another").unwrap();
-    fs::remove_file(out.join("ship.json")).unwrap();
+    // Another recipe's stage is stopped when its files are there and its record is not yet: what it
+    // leaves is not taken for this recipe's.
+    let mut other = recipe.clone();
+    let verifier = Verifier {
+        beta: None,
+        gamma_ratio: None,
+        ..other.verifier["simpo"].clone()
+    };
+    other.verifier.insert("sft".to_owned(), verifier);
+    other.ship = "sft".to_owned();
+    let theirs = follow_to_the_end(&other, out);
+    assert_eq!(theirs, ["verifier-sft", "ship", "faithful"]);
+    assert_eq!(follow_to_the_end(&recipe, out), ["ship", "faithful"]);
+    fs::write(out.join("verifier-sft.gguf"), "no model").unwrap();
+    make(&other, out, sandbox::sandbox(), &mut |_| {}).unwrap_err();
+    for name in SHIPPED {
+        fs::write(out.join("ship").join(name), "another recipe's").unwrap();
+    }
     assert_eq!(follow_to_the_end(&recipe, out), ["ship"]);
 }
 

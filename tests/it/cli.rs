@@ -117,7 +117,7 @@ fn a_recorded_question_is_solved_and_shown() {
 }
 
 #[test]
-fn a_question_is_read_from_standard_input() {
+fn questions_come_from_standard_input_and_empty_ones_are_refused() {
     let question =
         fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("eval/samples/question.txt"));
     let output = Command::new(env!("CARGO_BIN_EXE_rerank"))
@@ -133,6 +133,22 @@ fn a_question_is_read_from_standard_input() {
         &["solve", "Write f.", "--example", "assert f(1) == 1"],
         1,
         "add --task code",
+    );
+    let folder = tempdir().unwrap();
+    let rows = folder.path().join("rows.jsonl");
+    let row = |question: &str| serde_json::json!({"question": question, "answer": "3"}).to_string();
+    fs::write(&rows, row("1 + 2?") + "\n" + &row(" ") + "\n").unwrap();
+    refuses(
+        &[
+            "eval",
+            "eval/generated.toml",
+            "--data",
+            text(&rows),
+            "--reasoner",
+            "builtin",
+        ],
+        1,
+        "line 2: the question is empty",
     );
 }
 
@@ -873,7 +889,9 @@ fn what_no_pair_is_made_of_is_counted_and_a_failed_write_leaves_nothing() {
     let taken = path("taken");
     fs::create_dir(&taken).unwrap();
     refuses(&["pairs", &samples, "--out", &taken], 1, "cannot write");
-    assert!(!Path::new(&path("taken.part")).exists());
+    let left = fs::read_dir(folder.path()).unwrap();
+    let left = left.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert!(left.into_iter().all(|name| !name.ends_with(".part")));
 }
 
 #[test]
