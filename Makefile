@@ -34,7 +34,7 @@ lint: setup ## Format check and clippy, warnings as errors
 	$(SAY) "Linting. The first build compiles llama.cpp, wasmtime and a Python interpreter: about 20 minutes on 2 cores."
 	$(CARGO) clippy --release --all-targets -- -D warnings
 
-builtin: setup ## Train the built-in models from random weights: an hour and a half on 2 cores
+builtin: setup ## Train the built-in models from random weights: 100 minutes on 2 cores
 	$(CARGO) build --release
 	./target/release/rerank builtin models/builtin/recipe.toml --out target/builtin --into models/builtin
 	$(CARGO) build --release
