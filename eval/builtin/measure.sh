@@ -59,6 +59,9 @@ for verifier in dpo orm; do
     "$rerank" rescore $out/held-out --verifier $work/verifier-$verifier.gguf $minus --out $out/held-out-$verifier
 done
 "$rerank" rescore $out/held-out --verifier $work/reasoner.gguf --out $out/held-out-untrained
+for verifier in untrained dpo orm; do
+    "$rerank" report $out/held-out-$verifier >/dev/null
+done
 "$rerank" report $out/held-out $out/held-out-untrained $out/held-out-dpo $out/held-out-orm --out $out/verifiers
 python3 eval/builtin/slips.py $out/held-out/traces.jsonl
 python3 eval/builtin/tables.py $out
