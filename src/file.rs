@@ -2,9 +2,11 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
+
+use serde::Serialize;
 
 use crate::error::{Error, Result};
 
@@ -33,6 +35,15 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>)
         path: path.to_owned(),
         source,
     })
+}
+
+/// Writes a JSON file, whole or not at all.
+///
+/// # Errors
+/// As [`write_whole`].
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).expect("what is written is JSON");
+    write_whole(path, |file| file.write_all(text.as_bytes()))
 }
 
 /// `path` with an ending added to its whole name.

@@ -207,11 +207,8 @@ pub fn make(
             })?;
             let mut bytes = serde_json::Map::new();
             let trained = ["reasoner", "coder", &verifier];
-            for ((file, path), role) in trained
-                .iter()
-                .zip(&files)
-                .zip(["reasoner", "coder", "verifier"])
-            {
+            for (file, path) in trained.iter().zip(&files) {
+                let role = path.file_stem().unwrap_or_default().to_string_lossy();
                 let mut gguf = Gguf::read(&at(&format!("{file}.gguf")))?;
                 for (key, value) in &mut gguf.metadata {
                     match key.as_str() {
@@ -222,7 +219,7 @@ pub fn make(
                 }
                 gguf.write(path, Precision::Q8_0)?;
                 let size = fs::metadata(path).map_or(0, |file| file.len());
-                bytes.insert(role.to_owned(), size.into());
+                bytes.insert(role.into_owned(), size.into());
             }
             Ok(bytes.into())
         },

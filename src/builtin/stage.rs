@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     Error, Result,
-    file::{beside, write_whole},
+    file::{beside, write_json, write_whole},
 };
 
 /// What a stage was and what came of it; `NAME.json` beside its output.
@@ -79,9 +79,7 @@ impl Place<'_> {
             seconds: started.elapsed().as_secs_f64(),
             found,
         };
-        write_whole(&path, |file| {
-            Ok(serde_json::to_writer_pretty(file, &record)?)
-        })?;
+        write_json(&path, &record)?;
         self.records.push(record);
         Ok(())
     }

@@ -10,12 +10,11 @@ use std::{
 };
 
 use rayon::prelude::*;
-use serde::Serialize;
 
 use super::description::{Description, difference};
 use crate::{
     error::{Error, Result, in_words},
-    file::write_whole,
+    file::{write_json, write_whole},
     jsonl,
     trace::Trace,
 };
@@ -189,11 +188,6 @@ pub(super) fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
         }
         file.flush()
     })
-}
-
-/// Writes a JSON file, whole or not at all.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    write_whole(path, |file| Ok(serde_json::to_writer_pretty(file, value)?))
 }
 
 fn write_error(path: &Path, source: io::Error) -> Error {

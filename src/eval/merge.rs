@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::{
     description::{Description, Shard, difference},
-    folder::{create_folder, read_description, read_traces, write_json, write_traces},
+    folder::{create_folder, read_description, read_traces, write_traces},
     report::{self, Run},
 };
 use crate::{
     error::{Error, Result},
+    file::write_json,
     lock::lock,
     trace::Trace,
 };

@@ -12,13 +12,13 @@ use std::{collections::HashMap, io::Write, path::Path};
 
 use crate::{
     error::{Error, Result},
-    file::write_whole,
+    file::{write_json, write_whole},
     trace::Trace,
 };
 
 use super::{
     description::Description,
-    folder::{create_folder, read_description, read_traces, write_json},
+    folder::{create_folder, read_description, read_traces},
     metrics::{
         self, Comparison, Graded, Parameters, SEED, Setting, Summary, Way, estimate::bootstrap,
         mcnemar,

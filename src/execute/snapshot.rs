@@ -21,7 +21,10 @@ use wasmtime::{Config, Engine, Module, OptLevel, Store};
 use wasmtime_wizer::Wizer;
 
 use super::{Description, broken, interpreter::block_on, memory::Memories, stacks::Stacks, system};
-use crate::{Error, Result, file::write_whole};
+use crate::{
+    Error, Result,
+    file::{write_json, write_whole},
+};
 
 /// The guest that `build.rs` compiled from `sandbox/`.
 const GUEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.wasm"));
@@ -187,10 +190,9 @@ fn build(engine: &Engine, cache: &Path, path: &Path, progress: &dyn Fn(&str, f32
         packages_missing,
         build_seconds: start.elapsed().as_secs_f64(),
     };
-    let note = serde_json::to_vec_pretty(&note).expect("a note is plain JSON");
     write_whole(path, |file| file.write_all(&compiled))?;
     write_whole(&image_path(path), |file| file.write_all(&image))?;
-    write_whole(&note_path(path), |file| file.write_all(&note))?;
+    write_json(&note_path(path), &note)?;
     forget_old(cache, path);
     progress("done", 1.0);
     Ok(())

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Hub, RemoteFile, transfer::Found};
 use crate::{
     error::{Error, Result},
-    file::{beside, write_whole},
+    file::{beside, write_json},
 };
 
 /// One line of the record.
@@ -76,8 +76,6 @@ impl Hub {
         let mut record = self.read_record()?;
         let commit = found.commit.clone();
         record.insert(file.to_string(), FirstDownload { sha256, commit });
-        write_whole(path, |file| {
-            Ok(serde_json::to_writer_pretty(file, &record)?)
-        })
+        write_json(path, &record)
     }
 }
