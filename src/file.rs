@@ -15,7 +15,18 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Write`] where the disk refuses.
-pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    stream_whole(path, |file| file.write_all(bytes.as_ref()))
+}
+
+/// As [`write_whole`], of what `write` puts into the file bit by bit.
+///
+/// # Errors
+/// As [`write_whole`].
+pub(crate) fn stream_whole(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -43,7 +54,7 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>)
 /// As [`write_whole`].
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).expect("what is written is JSON");
-    write_whole(path, |file| file.write_all(text.as_bytes()))
+    write_whole(path, text)
 }
 
 /// `path` with an ending added to its whole name.

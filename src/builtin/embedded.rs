@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -45,6 +44,6 @@ pub fn file(role: Role, cache: &Path) -> Result<PathBuf> {
         path: cache.to_owned(),
         source,
     })?;
-    write_whole(&path, |file| file.write_all(bytes))?;
+    write_whole(&path, bytes)?;
     Ok(path)
 }

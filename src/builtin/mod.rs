@@ -8,7 +8,7 @@
 //! fresh problems -> reasoner -> samples -> pairs -> verifiers (SimPO, DPO, ORM)
 //! ```
 
-use std::{fs, io::Write, ops::ControlFlow, path::Path};
+use std::{fs, ops::ControlFlow, path::Path};
 
 use serde_json::{Value as Json, json};
 
@@ -164,7 +164,7 @@ pub fn make(
         }
         let rows = rows.iter().map(|row| serde_json::to_string(row).expect("texts are JSON"));
         let text: String = rows.map(|row| row + "\n").collect();
-        write_whole(&pairs, |file| file.write_all(text.as_bytes()))?;
+        write_whole(&pairs, text)?;
         Ok(json!(statistics))
     })?;
 
@@ -236,7 +236,7 @@ pub fn make(
         &[&held_out],
         || {
             let text = lessons::held_out(recipe, problems);
-            write_whole(&held_out, |file| file.write_all(text.as_bytes()))?;
+            write_whole(&held_out, text)?;
             Ok(Json::Null)
         },
     )?;

@@ -1,7 +1,7 @@
 //! Stages that are done once: a stage whose record says that it was done with the same settings
 //! from the same inputs is passed over, any other begins anew.
 
-use std::{fs, io::Write, path::Path, time::Instant};
+use std::{fs, path::Path, time::Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -68,7 +68,7 @@ impl Place<'_> {
             }
             // Else it would vouch for what another recipe's stage leaves here.
             remove(&path)?;
-            write_whole(&begun, |file| file.write_all(key.as_bytes()))?;
+            write_whole(&begun, &key)?;
         }
         let started = Instant::now();
         let found = work()?;

@@ -3,7 +3,7 @@
 //! It is written as Hugging Face publishes one, and read from there like any other; llama.cpp
 //! splits texts in the same way under the name `smollm` (digits one by one, then GPT-2's words).
 
-use std::{fs, io::Write, path::Path};
+use std::{fs, path::Path};
 
 use serde_json::json;
 use tokenizers::{
@@ -61,7 +61,7 @@ pub(super) fn train(
         source,
     })?;
     for (name, text) in FILES.into_iter().zip([tokenizer, settings]) {
-        write_whole(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
+        write_whole(&folder.join(name), text)?;
     }
     Ok(())
 }

@@ -49,13 +49,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
             let shipped = arguments.out.join("ship").join(name);
             let bytes =
                 fs::read(&shipped).with_context(|| format!("cannot read {}", shipped.display()))?;
-            write_whole(&into.join(name), |file| file.write_all(&bytes))?;
+            write_whole(&into.join(name), &bytes)?;
         }
         let lines = records.iter().map(serde_json::to_string);
         let log = lines.collect::<Result<Vec<String>, _>>()?.join("\n") + "\n";
-        write_whole(&into.join("log.jsonl"), |file| {
-            file.write_all(log.as_bytes())
-        })?;
+        write_whole(&into.join("log.jsonl"), log)?;
     }
     for record in &records {
         writeln!(stdout(), "{:16} {:6.0} s", record.stage, record.seconds)?;

@@ -85,7 +85,7 @@ impl Drawing {
     pub(super) fn sampling(&self, reasoner: Option<&str>) -> Sampling {
         let common = Sampling::default();
         let reasoner = reasoner.map(models::base_and_adapter);
-        let advised = reasoner.and_then(|(base, _)| manifest::find(base).ok());
+        let advised = reasoner.and_then(|(base, _)| manifest::find(base));
         let advised = advised
             .map(|manifest| manifest.sampling)
             .unwrap_or_default();

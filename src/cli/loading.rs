@@ -9,7 +9,11 @@ use anyhow::Result;
 use clap::Args;
 use rerank::{
     builtin::embedded,
-    model::{LanguageModel, LlamaCpp, Prompts, llama::Resources, manifest::Role},
+    model::{
+        LanguageModel, LlamaCpp, Prompts,
+        llama::{Resources, all_parts},
+        manifest::Role,
+    },
 };
 
 use super::{cache_folder, models, warn};
@@ -50,9 +54,11 @@ impl Loading {
             .collect::<Result<Vec<Wanted>>>()?;
         let mut defaults = Resources::default();
         let is_small = |wanted: &Wanted| {
-            // Of a split model this is the first part alone.
-            let split = wanted.base.to_string_lossy().contains("-of-");
-            !split && fs::metadata(&wanted.base).is_ok_and(|file| file.len() < SMALL_BYTES)
+            let sizes = all_parts(&wanted.base)
+                .into_iter()
+                .map(|part| Some(fs::metadata(part).ok()?.len()));
+            let bytes: Option<u64> = sizes.sum();
+            bytes.is_some_and(|bytes| bytes < SMALL_BYTES)
         };
         if wanted.iter().all(is_small) {
             defaults.threads = 1;

@@ -113,7 +113,7 @@ pub(super) fn file(name: &str) -> Result<PathBuf> {
 
 /// How a model's manifest words its prompts, if it has one that does.
 pub(super) fn prompts(name: &str) -> Option<&'static Prompts> {
-    manifest::find(name).ok()?.prompts.as_ref()
+    manifest::find(name)?.prompts.as_ref()
 }
 
 /// A model's base and its adapter, as `BASE+ADAPTER` names them.
@@ -136,7 +136,7 @@ enum Named {
 }
 
 fn is_path(name: &str) -> bool {
-    !name.starts_with("hf:") && manifest::find(name).is_err()
+    !name.starts_with("hf:") && manifest::find(name).is_none()
 }
 
 fn named(name: &str) -> Result<Named> {
@@ -158,7 +158,14 @@ fn named(name: &str) -> Result<Named> {
     if looks_like_a_path {
         return Ok(Named::File(path.to_owned()));
     }
-    let manifest = manifest::find(name)?;
+    let manifest = manifest::find(name).with_context(|| {
+        let known = manifest::manifests().iter();
+        let known: Vec<&str> = known.map(|manifest| manifest.name.as_str()).collect();
+        format!(
+            "unknown model {name:?}; known: {}, {BUILTIN}, a .gguf file, hf:OWNER/NAME",
+            known.join(", ")
+        )
+    })?;
     Ok(Named::Remote(manifest.address.clone(), &manifest.sha256))
 }
 

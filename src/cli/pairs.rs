@@ -136,7 +136,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         .map(serde_json::to_string)
         .collect::<Result<_, _>>()?;
     let text = lines.join("\n") + "\n";
-    write_whole(&arguments.out, |file| file.write_all(text.as_bytes()))?;
+    write_whole(&arguments.out, text)?;
 
     if arguments.json {
         writeln!(stdout(), "{}", serde_json::to_string(&statistics)?)?;

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::description::{Description, difference};
 use crate::{
     error::{Error, Result, in_words},
-    file::{write_json, write_whole},
+    file::{stream_whole, write_json},
     jsonl,
     trace::Trace,
 };
@@ -180,7 +180,7 @@ pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
 
 /// Writes a file of traces, whole or not at all.
 pub(super) fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
-    write_whole(path, |file| {
+    stream_whole(path, |file| {
         let mut file = BufWriter::new(file);
         for trace in traces {
             serde_json::to_writer(&mut file, trace)?;

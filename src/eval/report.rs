@@ -8,7 +8,7 @@ mod page;
 mod plot;
 pub mod wording;
 
-use std::{collections::HashMap, io::Write, path::Path};
+use std::{collections::HashMap, path::Path};
 
 use crate::{
     error::{Error, Result},
@@ -117,7 +117,7 @@ fn write_pages(runs: &[Run], comparisons: &[Comparison], folder: &Path) -> Resul
         ("report.html", page::report(runs, comparisons)),
     ];
     for (name, text) in pages {
-        write_whole(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
+        write_whole(&folder.join(name), text)?;
     }
     Ok(())
 }

@@ -9,7 +9,6 @@
 use std::{
     fs::{self, File},
     hash::{Hash, Hasher},
-    io::Write,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -190,8 +189,8 @@ fn build(engine: &Engine, cache: &Path, path: &Path, progress: &dyn Fn(&str, f32
         packages_missing,
         build_seconds: start.elapsed().as_secs_f64(),
     };
-    write_whole(path, |file| file.write_all(&compiled))?;
-    write_whole(&image_path(path), |file| file.write_all(&image))?;
+    write_whole(path, &compiled)?;
+    write_whole(&image_path(path), &image)?;
     write_json(&note_path(path), &note)?;
     forget_old(cache, path);
     progress("done", 1.0);

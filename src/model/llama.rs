@@ -411,8 +411,8 @@ impl LanguageModel for LlamaCpp {
     }
 }
 
-/// A model's file, or where that is the first part of a split model, all of them.
-fn all_parts(path: &Path) -> Vec<PathBuf> {
+/// A model's file, or where that is a part of a split model, all of them.
+pub fn all_parts(path: &Path) -> Vec<PathBuf> {
     let name = path.file_name().and_then(|name| name.to_str());
     name.map_or_else(
         || vec![path.to_owned()],

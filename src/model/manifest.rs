@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::{Prompts, hub::Address};
-use crate::error::{Error, Result};
 
 /// One model.
 #[derive(Clone, Debug)]
@@ -88,21 +87,8 @@ pub fn manifests() -> &'static [Manifest] {
 }
 
 /// The model of this name.
-///
-/// # Errors
-/// [`Error::Unknown`] with the names that are known.
-pub fn find(name: &str) -> Result<&'static Manifest> {
-    let found = manifests().iter().find(|manifest| manifest.name == name);
-    found.ok_or_else(|| Error::Unknown {
-        what: "model",
-        name: name.to_owned(),
-        known: manifests()
-            .iter()
-            .map(|manifest| manifest.name.as_str())
-            .chain(["builtin", "a .gguf file", "hf:OWNER/NAME"])
-            .collect::<Vec<_>>()
-            .join(", "),
-    })
+pub fn find(name: &str) -> Option<&'static Manifest> {
+    manifests().iter().find(|manifest| manifest.name == name)
 }
 
 const FILES: &[(&str, &str)] = &[
