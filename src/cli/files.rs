@@ -1,6 +1,7 @@
 //! Files on the command line: read from and kept from harm.
 
 use std::{
+    fs,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -73,6 +74,13 @@ pub(super) fn open_replay(path: &Path) -> Result<Replay> {
 /// Where everything goes that can be made or had again.
 pub(super) fn cache_folder() -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    Sandbox::cache_directory(variable("XDG_CACHE_HOME"), variable("HOME"))
-        .context("there is no cache folder: set HOME or XDG_CACHE_HOME")
+    let folder = Sandbox::cache_directory(variable("XDG_CACHE_HOME"), variable("HOME"))
+        .context("there is no cache folder: set HOME or XDG_CACHE_HOME")?;
+    fs::create_dir_all(&folder).with_context(|| {
+        format!(
+            "there is no cache folder, and {} cannot be made: set XDG_CACHE_HOME to a folder that can be written",
+            folder.display()
+        )
+    })?;
+    Ok(folder)
 }

@@ -749,6 +749,25 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
+fn a_cache_folder_that_cannot_be_made_is_said_with_the_way_out() {
+    let output = Command::new(env!("CARGO_BIN_EXE_rerank"))
+        .args(["solve", "1 + 1 = ?"])
+        .env(
+            "XDG_CACHE_HOME",
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"),
+        )
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains("set XDG_CACHE_HOME to a folder"),
+        "{message}"
+    );
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
 fn scores_that_are_not_numbers_are_null_and_said() {
     let folder = tempdir().unwrap();
     let base = write_tiny(folder.path(), &[]);
