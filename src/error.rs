@@ -4,7 +4,10 @@
 //! What goes wrong with a *candidate* (its program raises, its answer cannot be read) is not an
 //! error but a value: see [`crate::trace::Outcome`] and [`crate::trace::Verdict`].
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// `std::result::Result` with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -94,6 +97,26 @@ pub enum Error {
     /// The sandbox itself is broken (a program that fails is an `Outcome`, not this).
     #[error("sandbox: {0}")]
     Sandbox(String),
+}
+
+impl Error {
+    /// For `map_err`: this file could not be read.
+    pub(crate) fn read(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Read {
+            path: path.clone(),
+            source,
+        }
+    }
+
+    /// For `map_err`: this file could not be written.
+    pub(crate) fn write(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Write {
+            path: path.clone(),
+            source,
+        }
+    }
 }
 
 /// What a JSON or TOML reader said, in the user's words instead of Rust's names of types.

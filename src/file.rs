@@ -42,10 +42,7 @@ pub(crate) fn stream_whole(
         part.as_file().sync_all()?;
         Ok(part.persist(path)?)
     });
-    written.map(drop).map_err(|source| Error::Write {
-        path: path.to_owned(),
-        source,
-    })
+    written.map(drop).map_err(Error::write(path))
 }
 
 /// Writes a JSON file, whole or not at all.

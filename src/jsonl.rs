@@ -17,10 +17,7 @@ use crate::error::{Error, Result, in_words};
 /// A file that cannot be read or unpacked.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     let bytes = fs::read(path).and_then(unpacked);
-    bytes.map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })
+    bytes.map_err(Error::read(path))
 }
 
 /// Bytes unpacked where they are gzip, without a byte order mark.

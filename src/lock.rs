@@ -1,4 +1,4 @@
-//! Keeps a second process away from a folder.
+//! Keeps a second process away from a folder or a file.
 
 use std::{
     fs::{File, TryLockError},
@@ -13,17 +13,23 @@ use crate::error::{Error, Result};
 /// Another one writes there; the folder cannot be written into.
 pub(crate) fn lock(folder: &Path) -> Result<File> {
     let path = folder.join("run.lock");
-    let error = |source| Error::Write {
-        path: path.clone(),
-        source,
-    };
-    let file = File::create(&path).map_err(error)?;
+    let file = File::create(&path).map_err(Error::write(&path))?;
+    hold(&file, folder)?;
+    Ok(file)
+}
+
+/// Keeps other processes from what `path` names while its file, or the one that stands for it, is
+/// open.
+///
+/// # Errors
+/// Another one holds it; the system has no locks for it.
+pub(crate) fn hold(file: &File, path: &Path) -> Result<()> {
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(Error::Options(format!(
             "another rerank is writing into {}; wait for it, or use another --out",
-            folder.display()
+            path.display()
         ))),
-        Err(TryLockError::Error(source)) => Err(error(source)),
+        Err(TryLockError::Error(source)) => Err(Error::write(path)(source)),
     }
 }

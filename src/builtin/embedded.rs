@@ -40,10 +40,7 @@ pub fn file(role: Role, cache: &Path) -> Result<PathBuf> {
     if fs::read(&path).is_ok_and(|found| blake3::hash(&found) == hash) {
         return Ok(path);
     }
-    fs::create_dir_all(cache).map_err(|source| Error::Write {
-        path: cache.to_owned(),
-        source,
-    })?;
+    fs::create_dir_all(cache).map_err(Error::write(cache))?;
     write_whole(&path, bytes)?;
     Ok(path)
 }

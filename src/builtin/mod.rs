@@ -21,6 +21,7 @@ use crate::{
     Error, Result,
     execute::Sandbox,
     file::{beside, write_whole},
+    lock::lock,
     model::{
         LlamaCpp, fixture,
         gguf::{Gguf, Precision, Value},
@@ -81,6 +82,8 @@ pub fn make(
     sandbox: &Sandbox,
     progress: &mut dyn FnMut(Event),
 ) -> Result<Vec<Record>> {
+    fs::create_dir_all(folder).map_err(Error::write(folder))?;
+    let _lock = lock(folder)?;
     let at = |name: &str| folder.join(name);
     let seed = recipe.seed;
     let mut place = Place {
@@ -201,10 +204,7 @@ pub fn make(
         &["reasoner", "coder", &verifier],
         &files,
         || {
-            fs::create_dir_all(&ship).map_err(|source| Error::Write {
-                path: ship.clone(),
-                source,
-            })?;
+            fs::create_dir_all(&ship).map_err(Error::write(&ship))?;
             let mut bytes = serde_json::Map::new();
             let trained = ["reasoner", "coder", &verifier];
             for (file, path) in trained.iter().zip(&files) {
@@ -351,8 +351,5 @@ fn run(
 }
 
 fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })
+    fs::read_to_string(path).map_err(Error::read(path))
 }

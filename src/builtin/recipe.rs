@@ -135,10 +135,7 @@ impl Recipe {
     /// [`Error::Read`], [`Error::Row`] for a file that is not a recipe, or [`Error::Options`] for one
     /// that cannot be followed.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = fs::read_to_string(path).map_err(Error::read(path))?;
         let row = |line: usize, reason: String| Error::Row {
             path: path.to_owned(),
             line,

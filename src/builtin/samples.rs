@@ -33,23 +33,20 @@ pub(super) fn draw(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<()> {
     let part = beside(path, ".part");
-    let error = |source| Error::Write {
-        path: part.clone(),
-        source,
-    };
+    let error = Error::write(&part);
     let mut file = OpenOptions::new()
         .create(true)
         .read(true)
         .append(true)
         .open(&part)
-        .map_err(error)?;
+        .map_err(&error)?;
     let mut begun = Vec::new();
-    file.read_to_end(&mut begun).map_err(error)?;
+    file.read_to_end(&mut begun).map_err(&error)?;
     let newlines = begun.iter().filter(|&&byte| byte == b'\n');
     let mut done = newlines.count() as u64;
     let whole = begun.iter().rposition(|&byte| byte == b'\n');
     file.set_len(whole.map_or(0, |end| end as u64 + 1))
-        .map_err(error)?;
+        .map_err(&error)?;
     let sampling = Sampling {
         temperature: samples.temperature,
         top_p: 1.0,
@@ -91,11 +88,12 @@ pub(super) fn draw(
             lines += &row.to_string();
             lines.push('\n');
         }
-        file.write_all(lines.as_bytes()).map_err(error)?;
+        file.write_all(lines.as_bytes()).map_err(&error)?;
         done += generated.len() as u64;
     }
     progress(done, samples.problems);
-    fs::rename(&part, path).map_err(error)
+    file.sync_all().map_err(&error)?;
+    fs::rename(&part, path).map_err(&error)
 }
 
 /// Pairs from recorded samples, and from wrong solutions that the generator makes: rows for TRL or

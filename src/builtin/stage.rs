@@ -98,8 +98,5 @@ fn remove(path: &Path) -> Result<()> {
     } else {
         Ok(())
     };
-    removed.map_err(|source| Error::Write {
-        path: path.to_owned(),
-        source,
-    })
+    removed.map_err(Error::write(path))
 }

@@ -56,10 +56,7 @@ pub(super) fn train(
         "chat_template": "{% for message in messages %}{{ message.content }}{% endfor %}",
     });
     let settings = serde_json::to_string_pretty(&settings).expect("texts are JSON");
-    fs::create_dir_all(folder).map_err(|source| Error::Write {
-        path: folder.to_owned(),
-        source,
-    })?;
+    fs::create_dir_all(folder).map_err(Error::write(folder))?;
     for (name, text) in FILES.into_iter().zip([tokenizer, settings]) {
         write_whole(&folder.join(name), text)?;
     }

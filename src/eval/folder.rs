@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, ErrorKind, Write},
+    io::{self, BufWriter, ErrorKind, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -15,13 +15,14 @@ use super::description::{Description, difference};
 use crate::{
     error::{Error, Result, in_words},
     file::{stream_whole, write_json},
-    jsonl,
+    jsonl::{self, row_error},
+    lock::hold,
     trace::Trace,
 };
 
 /// Makes a folder, unless it is there.
 pub(super) fn create_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|source| write_error(path, source))
+    fs::create_dir_all(path).map_err(Error::write(path))
 }
 
 /// Writes `run.json`, or checks that the run found there is this one.
@@ -48,8 +49,8 @@ pub(super) fn claim(out: &Path, description: &Description, traces: &Path) -> Res
     )))
 }
 
-/// `traces.jsonl`, open for more.
-pub(super) struct Record {
+/// A file of traces, open for more of them; no other process writes into it meanwhile.
+pub struct Record {
     path: PathBuf,
     file: File,
     /// Bytes and traces that are safe in it.
@@ -58,20 +59,44 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub fn open(path: &Path, traces: usize) -> Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).open(path);
-        let opened = file.and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (bytes, file) = opened.map_err(|source| write_error(path, source))?;
-        Ok(Self {
+    /// Opens a file or begins it; with the traces that a stopped run left in it, and the bytes of a
+    /// last line that was cut off, which is removed.
+    ///
+    /// # Errors
+    /// Another process writes into the file; it cannot be read or written; a line that is no trace,
+    /// and then nothing is removed.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Trace>, usize)> {
+        let error = Error::write(path);
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).open(path);
+        let mut file = file.map_err(&error)?;
+        hold(&file, path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(Error::read(path))?;
+        let (whole, torn) = bytes.split_at(end_of_lines(&bytes));
+        let traces = parse(whole, path)?;
+        // A file that somebody else wrote is left as it is.
+        const BEGINNING: &[u8] = b"{\"id\":";
+        if !torn.starts_with(BEGINNING) && !BEGINNING.starts_with(torn) {
+            return Err(row_error(path, traces.len() + 1, "this is no trace"));
+        }
+        if !torn.is_empty() {
+            file.set_len(whole.len() as u64).map_err(&error)?;
+        }
+        let record = Self {
             path: path.to_owned(),
             file,
-            bytes,
-            traces,
-        })
+            bytes: whole.len() as u64,
+            traces: traces.len(),
+        };
+        Ok((record, traces, torn.len()))
     }
 
     /// Adds a line, in one call to the system: a process that is killed leaves it whole, or cut off
     /// at its end.
+    ///
+    /// # Errors
+    /// [`Error::Write`] where the disk refuses; the lines before are safe.
     pub fn add(&mut self, trace: &Trace) -> Result<()> {
         let mut line = serde_json::to_vec(trace).expect("a trace is JSON");
         line.push(b'\n');
@@ -82,38 +107,13 @@ impl Record {
                 "{source}; the {} problems that were finished are safe, and the same command goes on from there",
                 self.traces
             );
-            return Err(write_error(
-                &self.path,
-                io::Error::new(source.kind(), message),
-            ));
+            let source = io::Error::new(source.kind(), message);
+            return Err(Error::write(&self.path)(source));
         }
         self.bytes += line.len() as u64;
         self.traces += 1;
         Ok(())
     }
-}
-
-/// The traces a stopped run left, and the bytes of a last line that was cut off, which is removed from
-/// the file.
-pub(super) fn finished(path: &Path) -> Result<(Vec<Trace>, usize)> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(source) if source.kind() == ErrorKind::NotFound => return Ok((Vec::new(), 0)),
-        Err(source) => {
-            return Err(Error::Read {
-                path: path.to_owned(),
-                source,
-            });
-        }
-    };
-    let end = bytes.iter().rposition(|byte| *byte == b'\n');
-    let whole = end.map_or(0, |place| place + 1);
-    if whole < bytes.len() {
-        let file = OpenOptions::new().write(true).open(path);
-        file.and_then(|file| file.set_len(whole as u64))
-            .map_err(|source| write_error(path, source))?;
-    }
-    Ok((read_traces(path)?, bytes.len() - whole))
 }
 
 /// Reads what was run in a folder.
@@ -145,12 +145,21 @@ pub fn read_description(out: &Path) -> Result<Description> {
 /// # Errors
 /// A file that cannot be read; a line that is not a trace, or one more of the same problem.
 pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
-    let mut bytes = jsonl::read(path)?;
-    let end = bytes.iter().rposition(|byte| *byte == b'\n');
-    let torn = bytes.split_off(end.map_or(0, |place| place + 1));
-    if serde_json::from_slice::<Trace>(&torn).is_ok() {
-        bytes.extend(torn);
+    let bytes = jsonl::read(path)?;
+    let (whole, torn) = bytes.split_at(end_of_lines(&bytes));
+    match serde_json::from_slice::<Trace>(torn) {
+        Ok(_) => parse(&bytes, path),
+        Err(_) => parse(whole, path),
     }
+}
+
+/// Where the last line ends that has its end.
+fn end_of_lines(bytes: &[u8]) -> usize {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n');
+    end.map_or(0, |place| place + 1)
+}
+
+fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Trace>> {
     let parse = |(line, text): (usize, Result<&str, String>)| {
         let trace = text.and_then(|text| serde_json::from_str(text).map_err(|e| in_words(&e)));
         trace.map_err(|reason| Error::Row {
@@ -159,7 +168,7 @@ pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
             reason: format!("this is no trace ({reason}); without the line the rest can be used"),
         })
     };
-    let lines: Vec<_> = jsonl::lines(&bytes).collect();
+    let lines: Vec<_> = jsonl::lines(bytes).collect();
     let numbers: Vec<usize> = lines.iter().map(|(line, _)| *line).collect();
     let traces: Vec<Trace> = lines.into_par_iter().map(parse).collect::<Result<_>>()?;
     let mut line_of = HashMap::new();
@@ -179,7 +188,10 @@ pub fn read_traces(path: &Path) -> Result<Vec<Trace>> {
 }
 
 /// Writes a file of traces, whole or not at all.
-pub(super) fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Write`] where the disk refuses.
+pub fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
     stream_whole(path, |file| {
         let mut file = BufWriter::new(file);
         for trace in traces {
@@ -188,11 +200,4 @@ pub(super) fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
         }
         file.flush()
     })
-}
-
-fn write_error(path: &Path, source: io::Error) -> Error {
-    Error::Write {
-        path: path.to_owned(),
-        source,
-    }
 }

@@ -7,7 +7,7 @@ use std::{collections::HashSet, path::Path};
 
 use super::{
     description::Description,
-    folder::{Record, claim, create_folder, finished, read_description, read_traces},
+    folder::{Record, claim, create_folder, read_description, read_traces},
     run::Event,
 };
 use crate::{
@@ -48,12 +48,11 @@ pub fn rescore(
     let _lock = lock(out)?;
     let path = out.join("traces.jsonl");
     claim(out, &description, &path)?;
-    let (mut done, bytes) = finished(&path)?;
+    let (mut record, mut done, bytes) = Record::open(&path)?;
     if bytes > 0 {
         let path = &path;
         tell(Event::Repaired { path, bytes });
     }
-    let mut record = Record::open(&path, done.len())?;
     let ids: HashSet<String> = done.iter().map(|trace| trace.id.clone()).collect();
     let all = traces.len();
     let told = |done| tell(Event::Solved { done, all });

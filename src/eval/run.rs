@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     description::Description,
-    folder::{Record, claim, create_folder, finished, write_traces},
+    folder::{Record, claim, create_folder, write_traces},
     report::{self, Run},
 };
 use crate::{
@@ -68,12 +68,11 @@ pub fn run(
     let _lock = lock(out)?;
     let path = out.join("traces.jsonl");
     claim(out, description, &path)?;
-    let (mut traces, bytes) = finished(&path)?;
+    let (mut record, mut traces, bytes) = Record::open(&path)?;
     if bytes > 0 {
         let path = &path;
         tell(Event::Repaired { path, bytes });
     }
-    let mut record = Record::open(&path, traces.len())?;
     let ids: HashSet<String> = traces.iter().map(|trace| trace.id.clone()).collect();
     let mine: Vec<&Problem> = problems
         .iter()

@@ -108,9 +108,8 @@ pub(super) fn load(cache: &Path, rebuild: bool, progress: &dyn Fn(&str, f32)) ->
     }
     // Only one process builds; the others wait here and find its files.
     let lock_path = path.with_extension("lock");
-    let lock = File::create(&lock_path).map_err(|source| write_error(&lock_path, source))?;
-    lock.lock()
-        .map_err(|source| write_error(&lock_path, source))?;
+    let lock = File::create(&lock_path).map_err(Error::write(&lock_path))?;
+    lock.lock().map_err(Error::write(&lock_path))?;
     if !rebuild && let Some(loaded) = map(&path) {
         return Ok(loaded);
     }
@@ -319,18 +318,13 @@ fn packages_in(site: &Path) -> Vec<String> {
 
 /// Makes `cache` if it is missing; refuses it if others can write it, since what it holds is run.
 fn private_directory(cache: &Path) -> Result<()> {
-    let unreadable = |source| Error::Read {
-        path: cache.to_owned(),
-        source,
-    };
+    let unreadable = Error::read(cache);
     if !cache.exists() {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .create(cache)
-            .map_err(|source| write_error(cache, source))?;
+        builder.create(cache).map_err(Error::write(cache))?;
     }
     #[cfg(unix)]
     {
@@ -353,13 +347,6 @@ fn note_path(path: &Path) -> PathBuf {
 
 fn image_path(path: &Path) -> PathBuf {
     path.with_extension("image")
-}
-
-fn write_error(path: &Path, source: std::io::Error) -> Error {
-    Error::Write {
-        path: path.to_owned(),
-        source,
-    }
 }
 
 fn hash_file(file: &File) -> Option<String> {

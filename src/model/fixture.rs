@@ -1,4 +1,4 @@
-//! Models with random weights, of any geometry, for tests and benchmarks.
+//! Models with random weights, of any geometry: for tests, for benchmarks, and to train from.
 //!
 //! They say nothing sensible, but they load, run and train at the speed of a trained model of the
 //! same shape, and every number is a function of the seed.
@@ -216,7 +216,7 @@ pub fn bytes_tokenizer() -> Vec<(String, Value)> {
 pub fn bpe_tokenizer(folder: &Path) -> Result<Vec<(String, Value)>> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read_to_string(&path).map_err(|source| Error::Read { path, source })
+        fs::read_to_string(&path).map_err(Error::read(&path))
     };
     let broken = |name: &str, reason: String| Error::Model {
         model: folder.join(name).display().to_string(),

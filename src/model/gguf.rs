@@ -11,14 +11,14 @@
 use std::{
     ffi::{CStr, CString, c_char, c_void},
     fs::File,
-    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    io::{BufWriter, Read, Seek, SeekFrom, Write},
+    path::Path,
     ptr, slice,
 };
 
 use llama_cpp_sys_2 as sys;
 
-use crate::{Error, Result, file::beside};
+use crate::{Error, Result, file::stream_whole};
 
 /// The content of a GGUF file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,11 +86,8 @@ impl Gguf {
     /// [`Error::Read`] where the file cannot be read, [`Error::Model`] where it is no GGUF file or
     /// is cut short.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(|source| read_error(path, source))?;
-        let bytes = file
-            .metadata()
-            .map_err(|source| read_error(path, source))?
-            .len();
+        let mut file = File::open(path).map_err(Error::read(path))?;
+        let bytes = file.metadata().map_err(Error::read(path))?.len();
         let context = Context::open(path)?;
         let metadata = context.metadata(path)?;
         // SAFETY: the context is valid for the whole function.
@@ -114,7 +111,7 @@ impl Gguf {
             raw.resize(size, 0);
             file.seek(SeekFrom::Start(base + offset))
                 .and_then(|_| file.read_exact(&mut raw))
-                .map_err(|source| read_error(path, source))?;
+                .map_err(Error::read(path))?;
             let values = dequantise(&raw, kind, elements).ok_or_else(|| {
                 model_error(path, format!("tensor {name} has a type ggml cannot decode"))
             })?;
@@ -142,15 +139,34 @@ impl Gguf {
     /// [`Error::Write`] where the disk refuses, [`Error::Model`] for a name or text GGUF cannot
     /// hold.
     pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
-        let part = beside(path, ".part");
-        let written = self.write_in_place(&part, precision).and_then(|()| {
-            std::fs::rename(&part, path).map_err(|source| write_error(path, source))
-        });
-        if written.is_err() {
-            // The error that is already at hand says more than a failing removal would.
-            let _ = std::fs::remove_file(&part);
+        // 1. The header, from ggml.
+        let context = Context::empty();
+        for (key, value) in &self.metadata {
+            context.set(path, key, value)?;
         }
-        written
+        let kinds: Vec<_> = self.tensors.iter().map(|t| precision.of(t)).collect();
+        context.add_tensors(path, &self.tensors, &kinds)?;
+        // SAFETY: the buffer has the size ggml asks for, and both calls see the same content.
+        let header = unsafe {
+            let mut header = vec![0_u8; sys::gguf_get_meta_size(context.0)];
+            sys::gguf_get_meta_data(context.0, header.as_mut_ptr().cast());
+            header
+        };
+        // SAFETY: the context is valid.
+        let alignment = unsafe { sys::gguf_get_alignment(context.0) };
+
+        // 2. The tensors, one at a time: a quantised copy of all of them need not fit in memory.
+        stream_whole(path, |file| {
+            let mut file = BufWriter::new(file);
+            file.write_all(&header)?;
+            for (tensor, &kind) in self.tensors.iter().zip(&kinds) {
+                let bytes = quantise(&tensor.values, kind, row_len(&tensor.shape));
+                file.write_all(&bytes)?;
+                let padding = bytes.len().next_multiple_of(alignment) - bytes.len();
+                file.write_all(&vec![0; padding])?;
+            }
+            file.flush()
+        })
     }
 
     /// Whether every weight is a number that this precision can hold.
@@ -175,38 +191,6 @@ impl Gguf {
     /// The tensor of a name.
     pub fn tensor(&self, name: &str) -> Option<&Tensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
-    }
-
-    fn write_in_place(&self, path: &Path, precision: Precision) -> Result<()> {
-        // 1. The header, from ggml.
-        let context = Context::empty();
-        for (key, value) in &self.metadata {
-            context.set(path, key, value)?;
-        }
-        let kinds: Vec<_> = self.tensors.iter().map(|t| precision.of(t)).collect();
-        context.add_tensors(path, &self.tensors, &kinds)?;
-        // SAFETY: the buffer has the size ggml asks for, and both calls see the same content.
-        let header = unsafe {
-            let mut header = vec![0_u8; sys::gguf_get_meta_size(context.0)];
-            sys::gguf_get_meta_data(context.0, header.as_mut_ptr().cast());
-            header
-        };
-        // SAFETY: the context is valid.
-        let alignment = unsafe { sys::gguf_get_alignment(context.0) };
-
-        // 2. The tensors, one at a time: a quantised copy of all of them need not fit in memory.
-        let write = || -> io::Result<()> {
-            let mut file = BufWriter::new(File::create(path)?);
-            file.write_all(&header)?;
-            for (tensor, &kind) in self.tensors.iter().zip(&kinds) {
-                let bytes = quantise(&tensor.values, kind, row_len(&tensor.shape));
-                file.write_all(&bytes)?;
-                let padding = bytes.len().next_multiple_of(alignment) - bytes.len();
-                file.write_all(&vec![0; padding])?;
-            }
-            file.into_inner()?.sync_all()
-        };
-        write().map_err(|source| write_error(path, source))
     }
 }
 
@@ -245,27 +229,6 @@ impl Value {
 }
 
 impl Precision {
-    /// The names a user may give.
-    pub const NAMES: &str = "f32, f16, q8_0, q4_k";
-
-    /// The precision of a name.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`] lists the names.
-    pub fn from_name(name: &str) -> Result<Self> {
-        match name.to_lowercase().as_str() {
-            "f32" => Ok(Self::F32),
-            "f16" => Ok(Self::F16),
-            "q8_0" => Ok(Self::Q8_0),
-            "q4_k" => Ok(Self::Q4K),
-            _ => Err(Error::Unknown {
-                what: "precision",
-                name: name.to_owned(),
-                known: Self::NAMES.to_owned(),
-            }),
-        }
-    }
-
     /// The ggml type in which a tensor is stored.
     fn of(self, tensor: &Tensor) -> sys::ggml_type {
         let row = row_len(&tensor.shape);
@@ -336,7 +299,7 @@ impl Context {
         // ggml says the same on standard error.
         let mut magic = [0; 4];
         let read = File::open(path).and_then(|mut file| file.read(&mut magic));
-        read.map_err(|source| read_error(path, source))?;
+        read.map_err(Error::read(path))?;
         if &magic != b"GGUF" {
             return Err(model_error(path, "not a GGUF file".to_owned()));
         }
@@ -551,19 +514,5 @@ fn model_error(path: &Path, reason: String) -> Error {
     Error::Model {
         model: path.display().to_string(),
         reason,
-    }
-}
-
-fn read_error(path: &Path, source: io::Error) -> Error {
-    Error::Read {
-        path: PathBuf::from(path),
-        source,
-    }
-}
-
-fn write_error(path: &Path, source: io::Error) -> Error {
-    Error::Write {
-        path: PathBuf::from(path),
-        source,
     }
 }

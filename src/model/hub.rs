@@ -221,10 +221,7 @@ impl Hub {
             }
             (true, Some(sha256)) => sha256.clone(),
             (true, None) => {
-                let bytes = fs::read(&blob).map_err(|source| Error::Read {
-                    path: blob.clone(),
-                    source,
-                })?;
+                let bytes = fs::read(&blob).map_err(Error::read(&blob))?;
                 let got = format!("{:x}", Sha256::digest(bytes));
                 if let Some(expected) = expected.filter(|expected| **expected != got) {
                     return Err(other_hash(file, expected, &got, recorded.is_some()));

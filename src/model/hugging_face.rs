@@ -55,7 +55,7 @@ pub fn read(folder: &Path) -> Result<Gguf> {
     let width = number("hidden_size")?;
     let tied = config["tie_word_embeddings"] == true;
     for file in weight_files(folder)? {
-        let bytes = fs::read(&file).map_err(|source| read_error(&file, source))?;
+        let bytes = fs::read(&file).map_err(Error::read(&file))?;
         let tensors = SafeTensors::deserialize(&bytes);
         let tensors = tensors.map_err(|reason| error(&file, reason.to_string()))?;
         for (name, view) in tensors.iter() {
@@ -379,7 +379,7 @@ fn pre_tokenizer(file: &Json) -> Option<&'static str> {
 }
 
 fn json(path: &Path) -> Result<Json> {
-    let text = fs::read_to_string(path).map_err(|source| read_error(path, source))?;
+    let text = fs::read_to_string(path).map_err(Error::read(path))?;
     serde_json::from_str(&text).map_err(|reason| error(path, reason.to_string()))
 }
 
@@ -387,12 +387,5 @@ fn error(path: &Path, reason: String) -> Error {
     Error::Model {
         model: path.display().to_string(),
         reason,
-    }
-}
-
-fn read_error(path: &Path, source: std::io::Error) -> Error {
-    Error::Read {
-        path: path.to_owned(),
-        source,
     }
 }

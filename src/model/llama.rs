@@ -338,7 +338,7 @@ impl LanguageModel for LlamaCpp {
         let mut hash = Sha256::new();
         for path in self.role.files.iter().flat_map(|path| all_parts(path)) {
             let read = File::open(&path).and_then(|mut file| std::io::copy(&mut file, &mut hash));
-            read.map_err(|source| Error::Read { path, source })?;
+            read.map_err(Error::read(&path))?;
         }
         Ok(format!("{:x}", hash.finalize()))
     }

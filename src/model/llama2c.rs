@@ -29,10 +29,7 @@ pub fn read(checkpoint: &Path, tokenizer: &Path) -> Result<Gguf> {
 }
 
 fn network(path: &Path) -> Result<Gguf> {
-    let bytes = fs::read(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = fs::read(path).map_err(Error::read(path))?;
     let mut words = Words { path, rest: &bytes };
     let header: Vec<i32> = (0..7).map(|_| words.i32()).collect::<Result<_>>()?;
     // A negative vocabulary size says that the output matrix is not the embedding's.
@@ -92,10 +89,7 @@ fn network(path: &Path) -> Result<Gguf> {
 }
 
 fn vocabulary_metadata(path: &Path, vocabulary: usize) -> Result<Vec<(String, Value)>> {
-    let bytes = fs::read(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = fs::read(path).map_err(Error::read(path))?;
     let mut words = Words { path, rest: &bytes };
     words.i32()?; // the longest token's length
     let (mut tokens, mut scores, mut kinds) = (Vec::new(), Vec::new(), Vec::new());

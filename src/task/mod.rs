@@ -168,10 +168,7 @@ impl Benchmark {
             Some((_, text)) => (PathBuf::from(name), (*text).to_owned()),
             None if name.ends_with(".toml") => {
                 let path = PathBuf::from(name);
-                let text = std::fs::read_to_string(&path).map_err(|source| Error::Read {
-                    path: path.clone(),
-                    source,
-                })?;
+                let text = std::fs::read_to_string(&path).map_err(Error::read(&path))?;
                 (path, text)
             }
             None => {

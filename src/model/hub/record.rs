@@ -38,10 +38,7 @@ impl Hub {
             Ok(bytes) => bytes,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
             Err(source) => {
-                return Err(Error::Read {
-                    path: path.clone(),
-                    source,
-                });
+                return Err(Error::read(path)(source));
             }
         };
         serde_json::from_slice(&bytes).map_err(|source| Error::Row {
@@ -64,15 +61,12 @@ impl Hub {
         else {
             return Ok(());
         };
-        let error = |source| Error::Write {
-            path: path.clone(),
-            source,
-        };
+        let error = Error::write(path);
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(error)?;
+            fs::create_dir_all(folder).map_err(&error)?;
         }
-        let lock = File::create(beside(path, ".lock")).map_err(error)?;
-        lock.lock().map_err(error)?;
+        let lock = File::create(beside(path, ".lock")).map_err(&error)?;
+        lock.lock().map_err(&error)?;
         let mut record = self.read_record()?;
         let commit = found.commit.clone();
         record.insert(file.to_string(), FirstDownload { sha256, commit });
