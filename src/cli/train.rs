@@ -1,13 +1,14 @@
 //! `rerank train-verifier`: pairs in, a verifier for llama.cpp out.
 
 use std::{
+    fs,
     io::{ErrorKind, Write, stdout},
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use rerank::{
     Error, jsonl,
@@ -160,8 +161,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
         hugging_face::require(folder, "tokenizer.json")?;
         let base = hugging_face::read(folder)?;
         lock = train::lock(&arguments.out)?;
-        // The verifier will be BASE.gguf+ADAPTER.gguf, so the base is needed as GGUF anyway.
-        options.base = train::base_of(&arguments.out);
+        // The verifier will be BASE.gguf+ADAPTER.gguf, so the base is needed as GGUF anyway. One that
+        // is there belongs to an earlier adapter until this one is done.
+        options.base = train::new_base_of(&arguments.out);
         base.write(&options.base, Precision::F16)?;
         tokenizer = Tokenizer::open(&options.base, task)?;
     } else {
@@ -223,6 +225,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
         }
     })?;
     bar.finish_and_clear();
+    if folder.is_dir() {
+        let base = train::base_of(&arguments.out);
+        fs::rename(&options.base, &base)
+            .with_context(|| format!("cannot write {}", base.display()))?;
+    }
     let differing = own.map_or(0, |own| own.differing());
     if differing > 0 {
         warn(&format!(

@@ -20,7 +20,7 @@ mod plan;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{ErrorKind, Write},
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::Instant,
@@ -44,11 +44,8 @@ pub use self::{
 };
 use crate::{
     Error, Result,
-    file::beside,
-    model::{
-        gguf::{Gguf, Value},
-        hugging_face,
-    },
+    file::{beside, write_whole},
+    model::gguf::{Gguf, Value},
 };
 
 /// Turns texts into tokens; it must be what scoring does with the same texts.
@@ -147,7 +144,7 @@ pub struct Lock(#[expect(dead_code, reason = "it is held, not read")] File);
 /// Another training has it; `OUT.train/` cannot be written into.
 pub fn lock(out: &Path) -> Result<Lock> {
     let folder = beside(out, ".train");
-    fs::create_dir_all(&folder).map_err(|source| write_error(&folder, source))?;
+    fs::create_dir_all(&folder).map_err(Error::write(&folder))?;
     crate::lock::lock(&folder).map(Lock)
 }
 
@@ -183,11 +180,7 @@ pub fn run_locked(
     options.check()?;
     // 1. The network.
     let device = device(&options.device)?;
-    let base = if options.base.is_dir() {
-        hugging_face::read(&options.base)?
-    } else {
-        Gguf::read(&options.base)?
-    };
+    let base = Gguf::read(&options.base)?;
     let metadata = base.metadata.clone();
     let identity = plan::identity(&base);
     let model = options.base.display().to_string();
@@ -251,7 +244,7 @@ pub fn run_locked(
         if options.resume {
             if !own {
                 return Err(Error::Options(format!(
-                    "{at} was begun with another base, other options or pairs; --restart in place of --resume begins anew"
+                    "{at} was begun with another base, other options or pairs: remove it, or begin anew with --restart in place of --resume"
                 )));
             }
             check_best(&best, &old)?;
@@ -496,9 +489,7 @@ fn export(options: &Options, network: &Network, metadata: Vec<(String, Value)>) 
     match network.head() {
         Some(head) => head.write(&path),
         // One of an earlier run would be taken for this one's.
-        None if path.exists() => {
-            fs::remove_file(&path).map_err(|source| write_error(&path, source))
-        }
+        None if path.exists() => fs::remove_file(&path).map_err(Error::write(&path)),
         None => Ok(()),
     }
 }
@@ -513,6 +504,11 @@ pub fn base_of(out: &Path) -> PathBuf {
     beside(out, ".base.gguf")
 }
 
+/// Where such a base is until `out` is written.
+pub fn new_base_of(out: &Path) -> PathBuf {
+    beside(out, ".train").join("base.gguf")
+}
+
 /// `metrics.jsonl`.
 struct Log {
     path: PathBuf,
@@ -522,7 +518,13 @@ struct Log {
 impl Log {
     /// Opens the file and drops what was written after `step`: a resumed run writes it again.
     fn open(path: &Path, step: usize) -> Result<Self> {
-        let old = fs::read_to_string(path).unwrap_or_default();
+        let old = match fs::read_to_string(path) {
+            Ok(old) => old,
+            Err(source) if source.kind() == ErrorKind::NotFound => String::new(),
+            Err(source) => {
+                return Err(Error::read(path)(source));
+            }
+        };
         let before = |line: &&str| {
             let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
             line.and_then(|line| line["step"].as_u64())
@@ -533,11 +535,11 @@ impl Log {
             .filter(before)
             .flat_map(|line| [line, "\n"])
             .collect();
-        fs::write(path, kept).map_err(|source| write_error(path, source))?;
+        write_whole(path, kept)?;
         let file = OpenOptions::new().append(true).open(path);
         Ok(Self {
             path: path.to_owned(),
-            file: file.map_err(|source| write_error(path, source))?,
+            file: file.map_err(Error::write(path))?,
         })
     }
 
@@ -545,13 +547,6 @@ impl Log {
         let mut text = serde_json::to_string(line).expect("numbers and texts are JSON");
         text.push('\n');
         let written = self.file.write_all(text.as_bytes());
-        written.map_err(|source| write_error(&self.path, source))
-    }
-}
-
-fn write_error(path: &Path, source: io::Error) -> Error {
-    Error::Write {
-        path: path.to_owned(),
-        source,
+        written.map_err(Error::write(&self.path))
     }
 }

@@ -14,7 +14,7 @@ use crate::{Error, Result, model::gguf::Precision};
 /// How a verifier is trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// The model to start from: a GGUF file of any quantisation, or a Hugging Face folder.
+    /// The model to start from: a GGUF file of any quantisation.
     pub base: PathBuf,
     /// Where the adapter or the model goes. Beside it, `OUT.train/` holds the state of the run, its
     /// best weights and `metrics.jsonl`; a reward model's head goes to `OUT.head.gguf`.
