@@ -19,6 +19,7 @@ mod generate;
 mod grade;
 mod models;
 mod pairs;
+mod questions;
 mod report;
 mod rescore;
 mod sandbox;

@@ -24,7 +24,6 @@ use rerank::{
     },
     problem::Task,
     settle::Until,
-    solve::Models,
     task::{Benchmark, Problems},
 };
 
@@ -37,8 +36,8 @@ use super::{bar, cache_folder, models, open_sandbox, report, solving::Solving, w
     subcommand_negates_reqs = true,
     after_help = "Examples:
   rerank eval --list
-  rerank eval gsm8k --reasoner qwen2.5-math-1.5b.gguf -n 16 --out out/gsm8k
-  rerank eval gsm8k --data test.jsonl --reasoner qwen2.5-math-1.5b.gguf --shard 1/4 --out out/1
+  rerank eval gsm8k --reasoner qwen2.5-math-1.5b -n 16 --out out/gsm8k
+  rerank eval gsm8k --data test.jsonl --reasoner qwen2.5-math-1.5b --shard 1/4 --out out/1
   rerank eval merge out/1 out/2 out/3 out/4 --out out/gsm8k
   rerank eval gsm8k --replay samples.jsonl.gz
 
@@ -203,17 +202,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
     let out = arguments.out.as_deref().unwrap_or(temporary.path());
     let bar = bar(&benchmark.name, problems.len() as u64);
-    let (reasoner, coder, verifier) = (loaded.reasoner, loaded.coder, loaded.verifier);
-    let mut models = Models {
-        loaded: &mut loaded.models,
-        reasoner,
-        coder,
-        verifier,
-    };
     let run = run::run(
         &benchmark,
         &problems,
-        &mut models,
+        &mut loaded.models(),
         &sandbox,
         &options,
         &description,

@@ -16,7 +16,7 @@ use rerank::model::{
 };
 use serde_json::json;
 
-use super::{cache_folder, loading::BUILTIN};
+use super::{cache_folder, loading::BUILTIN, warn};
 
 /// List and download models, by name or from a hub
 #[derive(Subcommand)]
@@ -198,9 +198,15 @@ pub(super) fn with_bytes_bar<T>(name: &str, download: impl FnOnce(Progress) -> T
 pub(super) fn hub() -> Result<Hub> {
     let hub = Hub::new(&|name| std::env::var(name).ok());
     let hub = hub.context("there is no folder for downloads: set HOME or HF_HOME")?;
-    let record = cache_folder()
-        .ok()
-        .map(|folder| folder.join("downloads.json"));
+    let record = match cache_folder() {
+        Ok(folder) => Some(folder.join("downloads.json")),
+        Err(error) => {
+            warn(&format!(
+                "{error:#}; what is downloaded by the name of a branch is not compared with its first download"
+            ));
+            None
+        }
+    };
     Ok(Hub { record, ..hub })
 }
 

@@ -28,7 +28,8 @@ It goes on where it was stopped when it is started again with the same --out.")]
 pub struct Arguments {
     /// Folder of a `rerank eval` run
     run: PathBuf,
-    /// The verifier: a .gguf file, BASE.gguf+ADAPTER.gguf, or builtin
+    /// The verifier: a .gguf file, a name of `rerank models list`, hf:OWNER/NAME,
+    /// BASE+ADAPTER.gguf, or builtin
     #[arg(long, value_name = "M")]
     verifier: String,
     /// Score by how much likelier a solution has become than under this model: in all, as DPO does, or

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use rerank::{
     model::{LanguageModel, Replay, manifest::Role},
     problem::Task,
-    solve::CodeMode,
+    solve::{CodeMode, Models},
 };
 
 use super::{
@@ -20,10 +20,12 @@ use super::{
 #[derive(Args)]
 pub(super) struct Roles {
     /// Model that samples candidates: a .gguf file, a name of `rerank models list`, hf:OWNER/NAME,
-    /// BASE+ADAPTER.gguf for a LoRA adapter, or builtin; without it all three are built in
+    /// BASE+ADAPTER.gguf for a LoRA adapter, or builtin, as without it; with the built-in one, coder
+    /// and verifier are built in too where none is named
     #[arg(long, value_name = "M")]
     pub reasoner: Option<String>,
-    /// Model that writes each candidate as a program
+    /// Model that writes each candidate as a program; with a --reasoner and without this there are
+    /// no programs, and the filter has nothing to go by
     #[arg(long, value_name = "M")]
     coder: Option<String>,
     /// Model that scores candidates
@@ -45,6 +47,18 @@ pub(super) struct Loaded {
     pub reasoner: usize,
     pub coder: Option<usize>,
     pub verifier: Option<usize>,
+}
+
+impl Loaded {
+    /// They, lent to a solve.
+    pub(super) fn models(&mut self) -> Models<'_> {
+        Models {
+            loaded: &mut self.models,
+            reasoner: self.reasoner,
+            coder: self.coder,
+            verifier: self.verifier,
+        }
+    }
 }
 
 impl Roles {

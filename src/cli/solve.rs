@@ -1,8 +1,8 @@
-//! `rerank solve`: one question.
+//! `rerank solve`: one question, or with `--questions` many.
 
 use std::{
     io::{Write, stdout},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -15,24 +15,34 @@ use rerank::{
     eval::metrics::{has_scores, rankings},
     problem::{Interface, Question, Task},
     select::Selector,
-    solve::{self, Models, Stage},
+    solve::{self, Stage},
     task::code::called,
     trace::{Outcome, Reason, Stopped, Trace, TracedCandidate, Verdict, Why},
 };
 
-use super::{TaskArgument, bar, open_sandbox, read_text, solving::Solving};
+use super::{TaskArgument, bar, open_sandbox, questions, read_text, solving::Solving};
 
-/// Answer one question: sample, translate, run, filter, score, choose
+/// Answer a question, or a file of them: sample, translate, run, filter, score, choose
 #[derive(Args)]
 #[command(after_help = "Examples:
-  rerank solve \"Natalia sold 48 clips in April and half as many in May. How many in all?\" \\
-      --reasoner qwen2.5-math-1.5b.gguf --coder qwen2.5-coder-1.5b.gguf -n 32
+  rerank solve \"Natalia sold 48 clips in April and half as many in May. How many in all?\"
+  rerank solve \"...\" --reasoner qwen2.5-math-1.5b --coder qwen2.5-coder-1.5b -n 32
   rerank solve \"...\" --replay samples.jsonl.gz --json | jq .answer
   rerank solve \"Write a function double that doubles a number.\" --task code \\
-      --example \"assert double(2) == 4\" --reasoner qwen2.5-coder-1.5b.gguf")]
+      --example \"assert double(2) == 4\" --reasoner qwen2.5-coder-1.5b
+  rerank solve --questions questions.jsonl --out answers.jsonl && jq -r .answer answers.jsonl")]
 pub struct Arguments {
     /// The question; `-` for standard input
-    question: String,
+    #[arg(required_unless_present = "questions")]
+    question: Option<String>,
+    /// Many questions: JSON Lines {"question": TEXT}, with an "id" or without, and for programs with
+    /// "examples", a list of tests; `-` for standard input
+    #[arg(long, value_name = "FILE", requires = "out", conflicts_with_all = ["question", "example", "json"])]
+    questions: Option<PathBuf>,
+    /// With --questions: where their traces go, a line of JSON each, as --json prints one. Questions
+    /// that are in it already, whoever answered them, are passed over: a run that was stopped goes on
+    #[arg(long, value_name = "FILE", conflicts_with = "question")]
+    out: Option<PathBuf>,
     /// What a solution is
     #[arg(long, value_enum, default_value_t = TaskArgument::Math)]
     task: TaskArgument,
@@ -47,9 +57,13 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    let text = match arguments.question.as_str() {
-        "-" => read_text(Path::new("-"))?.trim_end().to_owned(),
-        _ => arguments.question,
+    if let (Some(from), Some(out)) = (&arguments.questions, &arguments.out) {
+        let questions = questions::read(from, arguments.task.into())?;
+        return questions::solve(from, &questions, &arguments.solving, out);
+    }
+    let text = match arguments.question.unwrap_or_default() {
+        text if text == "-" => read_text(Path::new("-"))?.trim_end().to_owned(),
+        text => text,
     };
     let question = Question {
         id: "1".to_owned(),
@@ -70,16 +84,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
 
     let bar = bar("solve", 0);
     bar.enable_steady_tick(Duration::from_millis(200));
-    let (reasoner, coder, verifier) = (loaded.reasoner, loaded.coder, loaded.verifier);
-    let mut models = Models {
-        loaded: &mut loaded.models,
-        reasoner,
-        coder,
-        verifier,
-    };
     let trace = solve::solve(
         &question,
-        &mut models,
+        &mut loaded.models(),
         &sandbox,
         &options,
         &|stage, done, all| {
@@ -102,12 +109,12 @@ pub fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// What the tests on the command line show of a program; nothing where there are none.
-fn interface(examples: Vec<String>) -> Result<Option<Interface>> {
+pub(super) fn interface(examples: Vec<String>) -> Result<Option<Interface>> {
     let Some(first) = examples.first() else {
         return Ok(None);
     };
     let Some(entry_point) = called(first) else {
-        bail!("--example {first:?} calls no function: write it as in \"assert double(2) == 4\"");
+        bail!("the example {first:?} calls no function: write it as in \"assert double(2) == 4\"");
     };
     Ok(Some(Interface {
         entry_point: entry_point.to_owned(),

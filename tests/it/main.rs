@@ -17,6 +17,7 @@ mod hub;
 mod interruption;
 mod invariants;
 mod llama;
+mod questions;
 mod report;
 mod rescore;
 mod sandbox;
