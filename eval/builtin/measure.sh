@@ -4,7 +4,8 @@
 #   sh eval/builtin/measure.sh [DATA]     DATA: folder of the real sets, ../shared/data by default
 # To see whether another training agrees: python3 eval/builtin/tables.py target/builtin/eval OTHER
 # Runs go side by side, one for each core, each on one thread, as the built-in models do by default.
-# Runs that are finished are passed over, and one that was stopped goes on.
+# Runs that are finished are passed over, and one that was stopped goes on; after another training,
+# remove target/builtin/eval first.
 set -e
 data=${1:-../shared/data}
 work=target/builtin
