@@ -199,17 +199,19 @@ fn what_gguf_cannot_hold_is_refused_and_the_old_file_stays() {
 }
 
 #[test]
-fn a_disk_that_refuses_leaves_the_old_file() {
+fn a_name_that_cannot_be_taken_leaves_what_was_there_and_nothing_else() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("a.gguf");
-    sample().write(&path, Precision::F32).unwrap();
-    // Nothing can be written under the temporary name.
-    fs::create_dir(folder.path().join("a.gguf.part")).unwrap();
-    let mut other = sample();
-    other.tensors.truncate(1);
-    let error = other.write(&path, Precision::F32).unwrap_err();
+    fs::create_dir(&path).unwrap();
+    sample()
+        .write(&path.join("b.gguf"), Precision::F32)
+        .unwrap();
+    let error = sample().write(&path, Precision::F32).unwrap_err();
     assert!(matches!(error, Error::Write { .. }), "{error}");
-    assert_eq!(Gguf::read(&path).unwrap(), sample());
+    assert_eq!(Gguf::read(&path.join("b.gguf")).unwrap(), sample());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let error = sample().write(&folder.path().join("no/a.gguf"), Precision::F32);
+    assert!(matches!(error.unwrap_err(), Error::Write { .. }));
 }
 
 #[test]

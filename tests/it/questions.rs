@@ -166,7 +166,11 @@ fn files_that_are_no_questions_or_no_answers_are_refused_and_left_as_they_are() 
         2,
         "--out",
     );
-    refuses(&["solve", "Q?", "--out", text(&out)], 2, "--questions");
+    refuses(
+        &["solve", "Q?", "--out", text(&out)],
+        2,
+        "cannot be used with '--out",
+    );
     refuses(
         &[
             "solve",
