@@ -14,7 +14,7 @@ SETS = {"multiarith": "MultiArith", "addsub": "AddSub", "singleop": "SingleOp", 
         "asdiv": "ASDiv", "svamp": "SVAMP", "gsm8k": "GSM8K test"}
 WAYS = {"mean sample": "mean sample", "majority": "majority", "majority+cotnpot": "majority + CoTnPoT",
         "verifier": "verifier", "verifier+cotnpot": "verifier + CoTnPoT",
-        "weighted+cotnpot": "weighted vote + CoTnPoT", "weighted+soft": "weighted vote + soft filter (default)",
+        "weighted+cotnpot": "weighted vote + CoTnPoT (default)", "weighted+soft": "weighted vote + soft filter",
         "vote of programs": "vote of programs", "vote of both": "vote of answers and programs", "oracle": "oracle"}
 VERIFIERS = {"held-out-untrained": "the reasoner, not trained further", "held-out": "SimPO (shipped)",
              "held-out-dpo": "DPO", "held-out-orm": "ORM"}

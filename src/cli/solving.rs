@@ -31,7 +31,7 @@ pub(super) struct Solving {
     /// How the answer is chosen; by default `weighted` with a verifier and `majority` without
     #[arg(long, value_enum)]
     select: Option<Selector>,
-    /// What programs do to the choice; by default `soft`, for programming questions `cotnpot`
+    /// What programs do to the choice; by default `cotnpot`, with the answers of a recording `soft`
     #[arg(long, value_enum)]
     filter: Option<Filter>,
     /// By what programs are told apart where the question asks for one, beside its examples
@@ -68,13 +68,13 @@ impl Solving {
         })
     }
 
-    /// What recorded samples chose: see `eval/README.md`.
+    /// A program that was drawn beside its candidate errs by itself, one that was translated from it
+    /// seldom does, and one that fails an example of its question cannot be right: see
+    /// `eval/README.md`.
     fn filter(&self, task: Task) -> Filter {
-        self.filter.unwrap_or(match task {
-            Task::Math => Filter::Soft,
-            // A program that fails an example of its question cannot be right.
-            Task::Code => Filter::Cotnpot,
-        })
+        let beside = task == Task::Math && self.roles.replay.is_some();
+        let default = if beside { Filter::Soft } else { Filter::Cotnpot };
+        self.filter.unwrap_or(default)
     }
 
     fn selector(&self, loaded: &Loaded) -> Selector {
