@@ -122,10 +122,8 @@ pub(super) fn solve(
         .map(|question| question.id.as_str())
         .zip(0..)
         .collect();
-    let done = traces
-        .iter()
-        .filter(|trace| place.contains_key(trace.id.as_str()))
-        .count();
+    let asked = |trace: &&Trace| place.contains_key(trace.id.as_str());
+    let done = traces.iter().filter(asked).count();
     if done < questions.len() {
         bail!(
             "stopped after {done} of {} questions; the same command goes on from there",
@@ -134,7 +132,8 @@ pub(super) fn solve(
     }
     traces.sort_by_key(|trace| place.get(trace.id.as_str()).copied().unwrap_or(usize::MAX));
     write_traces(out, &traces)?;
-    let answers = traces.iter().filter(|trace| trace.answer.is_some()).count();
+    let answers = traces.iter().filter(asked);
+    let answers = answers.filter(|trace| trace.answer.is_some()).count();
     writeln!(
         stdout(),
         "{}: {} questions, {answers} of them with an answer",
