@@ -73,7 +73,11 @@ impl Solving {
     /// `eval/README.md`.
     fn filter(&self, task: Task) -> Filter {
         let beside = task == Task::Math && self.roles.replay.is_some();
-        let default = if beside { Filter::Soft } else { Filter::Cotnpot };
+        let default = if beside {
+            Filter::Soft
+        } else {
+            Filter::Cotnpot
+        };
         self.filter.unwrap_or(default)
     }
 
