@@ -85,6 +85,8 @@ pub fn read(folder: &Path) -> Result<Gguf> {
             gguf.tensors.push(tensor);
         }
     }
+    // Their order in the file's index changes from process to process.
+    gguf.tensors.sort_by(|one, other| one.name.cmp(&other.name));
     if folder.join("tokenizer.json").exists() {
         gguf.metadata
             .extend(tokenizer(folder, number("vocab_size")?)?);

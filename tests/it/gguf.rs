@@ -289,7 +289,10 @@ fn a_hugging_face_folder_is_the_network_that_transformers_runs() {
     let Some(folder) = shared("weights/random-init-llama") else {
         return;
     };
-    let network = Network::new(hugging_face::read(&folder).unwrap(), "x", &Device::flex()).unwrap();
+    let gguf = hugging_face::read(&folder).unwrap();
+    // Always in one order, by which a stopped training knows its base again.
+    assert!(gguf.tensors.is_sorted_by_key(|tensor| &tensor.name));
+    let network = Network::new(gguf, "x", &Device::flex()).unwrap();
     let ours = network.logits(&[1, 3, 5, 7, 9, 11, 2, 4]);
     // transformers 5.23: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     // (torch.tensor([[1, 3, 5, 7, 9, 11, 2, 4]])).logits[0], first and last row
