@@ -19,7 +19,7 @@ use rerank::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{bar, files::keep, open_sandbox, read_bytes, solve::interface, solving::Solving};
+use super::{bar, files::keep, open_sandbox, read_bytes, solve::interface, solving::Solving, warn};
 
 /// A line of the file.
 #[derive(Deserialize)]
@@ -88,7 +88,13 @@ pub(super) fn solve(
     out: &Path,
 ) -> Result<()> {
     keep(&[from], out)?;
-    let (mut record, mut traces, _) = Record::open(out)?;
+    let (mut record, mut traces, bytes) = Record::open(out)?;
+    if bytes > 0 {
+        warn(&format!(
+            "the last line of {} was cut off ({bytes} bytes) and is removed; its question is answered again",
+            out.display()
+        ));
+    }
     let left = unanswered(questions, &traces, out)?;
     let task = questions[0].task;
     let mut loaded = solving.load(solving.roles.recording()?, task)?;
@@ -130,8 +136,11 @@ pub(super) fn solve(
             questions.len()
         );
     }
-    traces.sort_by_key(|trace| place.get(trace.id.as_str()).copied().unwrap_or(usize::MAX));
-    write_traces(out, &traces)?;
+    let order = |trace: &Trace| place.get(trace.id.as_str()).copied().unwrap_or(usize::MAX);
+    if !traces.is_sorted_by_key(order) {
+        traces.sort_by_key(order);
+        write_traces(out, &traces)?;
+    }
     let answers = traces.iter().filter(asked);
     let answers = answers.filter(|trace| trace.answer.is_some()).count();
     writeln!(

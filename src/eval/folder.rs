@@ -10,6 +10,7 @@ use std::{
 };
 
 use rayon::prelude::*;
+use serde::de::IgnoredAny;
 
 use super::description::{Description, difference};
 use crate::{
@@ -73,11 +74,20 @@ impl Record {
         hold(&file, path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(Error::read(path))?;
+        let last = &bytes[end_of_lines(&bytes)..];
+        let lacks_end = serde_json::from_slice::<Trace>(last).is_ok();
+        if lacks_end {
+            bytes.push(b'\n');
+        }
         let (whole, torn) = bytes.split_at(end_of_lines(&bytes));
         let traces = parse(whole, path)?;
-        // A file that somebody else wrote is left as it is.
-        const BEGINNING: &[u8] = b"{\"id\":";
-        if !torn.starts_with(BEGINNING) && !BEGINNING.starts_with(torn) {
+        if lacks_end {
+            file.write_all(b"\n").map_err(&error)?;
+        }
+        // A file that somebody else wrote is left as it is: no trace that was cut off is whole JSON.
+        const BEGINNING: &[u8] = b"{\"id\":\"";
+        let cut_off = torn.starts_with(BEGINNING) || BEGINNING.starts_with(torn);
+        if !cut_off || serde_json::from_slice::<IgnoredAny>(torn).is_ok() {
             return Err(row_error(path, traces.len() + 1, "this is no trace"));
         }
         if !torn.is_empty() {

@@ -267,7 +267,7 @@ fn the_demo_recording_is_evaluated_recorded_and_resumed() {
         .take(40)
         .map(|line| format!("{line}\n"))
         .collect::<String>()
-        + "{\"id\": \"5";
+        + "{\"id\":\"5";
     fs::write(&traces, cut).unwrap();
     stdout(&rerank(&arguments));
     assert_eq!(without_clock(&traces), whole);
