@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all.
 
 use std::{
-    fs::File,
+    fs::{DirBuilder, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -52,6 +52,19 @@ pub(crate) fn stream_whole(
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).expect("what is written is JSON");
     write_whole(path, text)
+}
+
+/// Makes a folder that its user alone can write, whatever the umask, unless it is there: what the
+/// cache holds is run.
+///
+/// # Errors
+/// [`Error::Write`] where it cannot be made.
+pub fn create_private(folder: &Path) -> Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(Error::write(folder))
 }
 
 /// `path` with an ending added to its whole name.

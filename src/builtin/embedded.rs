@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, Result, file::write_whole, model::manifest::Role};
+use crate::{
+    Error, Result,
+    file::{create_private, write_whole},
+    model::manifest::Role,
+};
 
 /// The GGUF file of a role; `None` in a binary that was built without them.
 #[cfg(builtin_models)]
@@ -40,7 +44,7 @@ pub fn file(role: Role, cache: &Path) -> Result<PathBuf> {
     if fs::read(&path).is_ok_and(|found| blake3::hash(&found) == hash) {
         return Ok(path);
     }
-    fs::create_dir_all(cache).map_err(Error::write(cache))?;
+    create_private(cache)?;
     write_whole(&path, bytes)?;
     Ok(path)
 }

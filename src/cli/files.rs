@@ -1,13 +1,12 @@
 //! Files on the command line: read from and kept from harm.
 
 use std::{
-    fs,
     io::Read,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
-use rerank::{execute::Sandbox, jsonl, model::Replay};
+use rerank::{execute::Sandbox, file::create_private, jsonl, model::Replay};
 use serde_json::{Map, Value, json};
 
 use super::warn;
@@ -76,11 +75,7 @@ pub(super) fn cache_folder() -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let folder = Sandbox::cache_directory(variable("XDG_CACHE_HOME"), variable("HOME"))
         .context("there is no cache folder: set HOME or XDG_CACHE_HOME")?;
-    fs::create_dir_all(&folder).with_context(|| {
-        format!(
-            "there is no cache folder, and {} cannot be made: set XDG_CACHE_HOME to a folder that can be written",
-            folder.display()
-        )
-    })?;
+    create_private(&folder)
+        .context("there is no cache folder: set XDG_CACHE_HOME to a folder that can be written")?;
     Ok(folder)
 }

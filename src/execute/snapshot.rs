@@ -22,7 +22,7 @@ use wasmtime_wizer::Wizer;
 use super::{Description, broken, interpreter::block_on, memory::Memories, stacks::Stacks, system};
 use crate::{
     Error, Result,
-    file::{write_json, write_whole},
+    file::{create_private, write_json, write_whole},
 };
 
 /// The guest that `build.rs` compiled from `sandbox/`.
@@ -318,18 +318,11 @@ fn packages_in(site: &Path) -> Vec<String> {
 
 /// Makes `cache` if it is missing; refuses it if others can write it, since what it holds is run.
 fn private_directory(cache: &Path) -> Result<()> {
-    let unreadable = Error::read(cache);
-    if !cache.exists() {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(cache).map_err(Error::write(cache))?;
-    }
+    create_private(cache)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let directory = fs::metadata(cache).map_err(unreadable)?;
+        let directory = fs::metadata(cache).map_err(Error::read(cache))?;
         let mine = rustix::process::geteuid().as_raw();
         if directory.mode() & 0o022 != 0 || ![0, mine].contains(&directory.uid()) {
             return Err(Error::Sandbox(format!(

@@ -11,7 +11,13 @@ use std::{
     process::{Command, Output},
 };
 
-use rerank::model::gguf::{Gguf, Precision};
+use rerank::{
+    builtin::embedded,
+    model::{
+        gguf::{Gguf, Precision},
+        manifest::Role,
+    },
+};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -765,6 +771,28 @@ fn a_cache_folder_that_cannot_be_made_is_said_with_the_way_out() {
         "{message}"
     );
     assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+/// The sandbox refuses a cache that others can write, and many systems make folders so.
+#[cfg(unix)]
+#[test]
+fn the_cache_folder_is_its_users_alone_whatever_the_umask() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempdir().unwrap();
+    let listed = Command::new("sh")
+        .args(["-c", "umask 002 && exec \"$0\" models list"])
+        .arg(env!("CARGO_BIN_EXE_rerank"))
+        .env("XDG_CACHE_HOME", folder.path().join("new"))
+        .output()
+        .unwrap();
+    stdout(&listed);
+    let cache = fs::metadata(folder.path().join("new/rerank")).unwrap();
+    assert_eq!(cache.mode() & 0o777, 0o700);
+    if embedded::bytes(Role::Coder).is_some() {
+        let other = folder.path().join("other");
+        embedded::file(Role::Coder, &other).unwrap();
+        assert_eq!(fs::metadata(other).unwrap().mode() & 0o777, 0o700);
+    }
 }
 
 #[test]
