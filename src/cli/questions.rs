@@ -10,7 +10,10 @@ use anyhow::{Result, bail};
 use rerank::{
     Error,
     answer::Rule,
-    eval::folder::{Record, write_traces},
+    eval::{
+        folder::{Record, put_in_order},
+        run::Event,
+    },
     jsonl,
     problem::{Question, Task},
     solve::{Stage, solve_all},
@@ -19,7 +22,9 @@ use rerank::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{bar, files::keep, open_sandbox, read_bytes, solve::interface, solving::Solving, warn};
+use super::{
+    bar, eval::tell, files::keep, open_sandbox, read_bytes, solve::interface, solving::Solving,
+};
 
 /// A line of the file.
 #[derive(Deserialize)]
@@ -88,12 +93,10 @@ pub(super) fn solve(
     out: &Path,
 ) -> Result<()> {
     keep(&[from], out)?;
+    let bar = bar("solve", questions.len() as u64);
     let (mut record, mut traces, bytes) = Record::open(out)?;
     if bytes > 0 {
-        warn(&format!(
-            "the last line of {} was cut off ({bytes} bytes) and is removed; its question is answered again",
-            out.display()
-        ));
+        tell(&bar, Event::Repaired { path: out, bytes });
     }
     let left = unanswered(questions, &traces, out)?;
     let task = questions[0].task;
@@ -101,7 +104,6 @@ pub(super) fn solve(
     let sandbox = open_sandbox()?;
     let options = solving.options(&loaded, task, Rule::Math)?;
 
-    let bar = bar("solve", questions.len() as u64);
     bar.set_position((questions.len() - left.len()) as u64);
     let quiet = |_: Stage, _: usize, _: usize| {};
     let mut write = |trace: Trace| {
@@ -123,12 +125,9 @@ pub(super) fn solve(
         &mut write,
     )?;
     bar.finish_and_clear();
-    let place: HashMap<&str, usize> = questions
-        .iter()
-        .map(|question| question.id.as_str())
-        .zip(0..)
-        .collect();
-    let asked = |trace: &&Trace| place.contains_key(trace.id.as_str());
+    let ids = || questions.iter().map(|question| question.id.as_str());
+    let known: HashSet<&str> = ids().collect();
+    let asked = |trace: &&Trace| known.contains(trace.id.as_str());
     let done = traces.iter().filter(asked).count();
     if done < questions.len() {
         bail!(
@@ -136,11 +135,7 @@ pub(super) fn solve(
             questions.len()
         );
     }
-    let order = |trace: &Trace| place.get(trace.id.as_str()).copied().unwrap_or(usize::MAX);
-    if !traces.is_sorted_by_key(order) {
-        traces.sort_by_key(order);
-        write_traces(out, &traces)?;
-    }
+    put_in_order(out, &mut traces, ids())?;
     let answers = traces.iter().filter(asked);
     let answers = answers.filter(|trace| trace.answer.is_some()).count();
     writeln!(

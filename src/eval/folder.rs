@@ -169,6 +169,24 @@ fn end_of_lines(bytes: &[u8]) -> usize {
     end.map_or(0, |place| place + 1)
 }
 
+/// Puts the traces of a file in the order of these ids, if they are not, and others behind them.
+///
+/// # Errors
+/// [`Error::Write`] where the disk refuses.
+pub fn put_in_order<'a>(
+    path: &Path,
+    traces: &mut [Trace],
+    ids: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    let places: HashMap<&str, usize> = ids.zip(0..).collect();
+    let place = |trace: &Trace| places.get(trace.id.as_str()).copied().unwrap_or(usize::MAX);
+    if traces.is_sorted_by_key(place) {
+        return Ok(());
+    }
+    traces.sort_by_key(place);
+    write_traces(path, traces)
+}
+
 fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Trace>> {
     let parse = |(line, text): (usize, Result<&str, String>)| {
         let trace = text.and_then(|text| serde_json::from_str(text).map_err(|e| in_words(&e)));
@@ -198,10 +216,7 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Trace>> {
 }
 
 /// Writes a file of traces, whole or not at all.
-///
-/// # Errors
-/// [`Error::Write`] where the disk refuses.
-pub fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
+pub(super) fn write_traces(path: &Path, traces: &[Trace]) -> Result<()> {
     stream_whole(path, |file| {
         let mut file = BufWriter::new(file);
         for trace in traces {

@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     description::Description,
-    folder::{Record, claim, create_folder, write_traces},
+    folder::{Record, claim, create_folder, put_in_order},
     report::{self, Run},
 };
 use crate::{
@@ -119,24 +119,11 @@ pub fn run(
         )));
     }
     // Lines are in the order of finishing, which chance has a part in, until all are there.
-    if put_in_order(&mut traces, &mine) {
-        write_traces(&path, &traces)?;
-    }
+    let ids = mine.iter().map(|problem| problem.question.id.as_str());
+    put_in_order(&path, &mut traces, ids)?;
     let run = Run::of(report::name(out), description.clone(), traces);
     run.write(out)?;
     Ok(run)
-}
-
-/// Sorts traces as the problems are; whether they were not.
-fn put_in_order(traces: &mut [Trace], problems: &[&Problem]) -> bool {
-    let ids = problems.iter().map(|problem| problem.question.id.as_str());
-    let places: HashMap<&str, usize> = ids.zip(0..).collect();
-    let place = |trace: &Trace| places.get(trace.id.as_str()).copied();
-    if traces.is_sorted_by_key(place) {
-        return false;
-    }
-    traces.sort_by_key(place);
-    true
 }
 
 /// Checks that ids tell problems apart: a run that was stopped goes on by them.

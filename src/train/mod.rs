@@ -521,9 +521,7 @@ impl Log {
         let old = match fs::read_to_string(path) {
             Ok(old) => old,
             Err(source) if source.kind() == ErrorKind::NotFound => String::new(),
-            Err(source) => {
-                return Err(Error::read(path)(source));
-            }
+            Err(source) => return Err(Error::read(path)(source)),
         };
         let before = |line: &&str| {
             let line: Option<serde_json::Value> = serde_json::from_str(line).ok();

@@ -20,6 +20,11 @@ fn recorded(count: usize) -> Vec<String> {
         .collect()
 }
 
+fn solve<'a>(from: &'a Path, out: &'a Path) -> [&'a str; 7] {
+    let [from, out] = [from, out].map(text);
+    ["solve", "--questions", from, "--out", out, "--replay", DEMO]
+}
+
 fn traces(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     let lines = text.lines();
@@ -50,15 +55,7 @@ fn many_questions_are_answered_in_their_order_and_a_stopped_run_goes_on() {
         })
         .collect();
     fs::write(&from, lines.join("\n")).unwrap();
-    let arguments = [
-        "solve",
-        "--questions",
-        text(&from),
-        "--out",
-        text(&out),
-        "--replay",
-        DEMO,
-    ];
+    let arguments = solve(&from, &out);
 
     let printed = stdout(&rerank(&arguments));
     let answers = format!("{}: 12 questions, 12 of them with an answer\n", text(&out));
@@ -117,15 +114,7 @@ fn many_questions_are_answered_in_their_order_and_a_stopped_run_goes_on() {
 fn files_that_are_no_questions_or_no_answers_are_refused_and_left_as_they_are() {
     let folder = tempdir().unwrap();
     let [from, out] = ["questions.jsonl", "answers.jsonl"].map(|name| folder.path().join(name));
-    let arguments = [
-        "solve",
-        "--questions",
-        text(&from),
-        "--out",
-        text(&out),
-        "--replay",
-        DEMO,
-    ];
+    let arguments = solve(&from, &out);
     for (lines, expected) in [
         ("", "holds no questions"),
         (
@@ -179,15 +168,7 @@ fn files_that_are_no_questions_or_no_answers_are_refused_and_left_as_they_are() 
         "cannot be used with '--out",
     );
     refuses(
-        &[
-            "solve",
-            "--questions",
-            text(&from),
-            "--out",
-            text(&from),
-            "--replay",
-            DEMO,
-        ],
+        &solve(&from, &from),
         1,
         "which is read: choose another name",
     );

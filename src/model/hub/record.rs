@@ -37,9 +37,7 @@ impl Hub {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            Err(source) => {
-                return Err(Error::read(path)(source));
-            }
+            Err(source) => return Err(Error::read(path)(source)),
         };
         serde_json::from_slice(&bytes).map_err(|source| Error::Row {
             path: path.clone(),
